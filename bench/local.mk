@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The measurements: `make bench` builds them, runs them in turn and prints the tables. Not part of `make`.
+#   make bench BENCH_FLAGS=           the usual grid instead of the quick one (README.md: how long)
+#   make bench BENCH_FLAGS=--full     all that is in it
+# A runtime that configure did not find is left out: its file is replaced by one with an empty list.
+
+BENCH_FLAGS = --quick
+
+
+EXTRA_LTLIBRARIES = bench/libbench.la
+bench_libbench_la_SOURCES = bench/cell.c bench/cell.h bench/clock.h bench/measure.c bench/measure.h \
+    bench/runners.c bench/runners.h bench/stats.c bench/stats.h bench/work.c bench/work.h
+
+if HAVE_TBB
+EXTRA_LTLIBRARIES += bench/libbench_tbb.la
+bench_libbench_tbb_la_SOURCES = bench/tbb.cpp
+bench_libbench_tbb_la_CXXFLAGS = $(AM_CXXFLAGS) $(TBB_CFLAGS)
+bench_tbb = bench/libbench_tbb.la $(TBB_LIBS) -lstdc++
+else
+bench_tbb = bench/libbench_tbb_none.la
+endif
+EXTRA_LTLIBRARIES += bench/libbench_tbb_none.la
+bench_libbench_tbb_none_la_SOURCES = bench/tbb_none.c
+
+if HAVE_OPENMP
+EXTRA_LTLIBRARIES += bench/libbench_openmp.la
+bench_libbench_openmp_la_SOURCES = bench/openmp.c
+bench_libbench_openmp_la_CPPFLAGS = $(AM_CPPFLAGS) -DBENCH_OPENMP_NAME='"gomp"'
+bench_libbench_openmp_la_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+bench_openmp = bench/libbench_openmp.la
+else
+EXTRA_LTLIBRARIES += bench/libbench_openmp_none.la
+bench_libbench_openmp_none_la_SOURCES = bench/openmp_none.c
+bench_openmp = bench/libbench_openmp_none.la
+endif
+EXTRA_DIST += bench/README.md
+
+bench_ldflags = $(AM_LDFLAGS) $(OPENMP_CFLAGS) -no-install
+bench_ldadd = bench/libbench.la $(bench_openmp) $(bench_tbb) libfastmap.la -lm
+
+bench_grid = bench/local.c bench/report.c bench/report.h bench/summary.c
+bench_programs = bench/local bench/metg bench/overhead bench/startup bench/start_plain \
+    bench/start_linked
+
+bench_local_SOURCES = $(bench_grid)
+bench_local_LDADD = $(bench_ldadd)
+bench_local_LDFLAGS = $(bench_ldflags)
+
+bench_metg_SOURCES = bench/metg.c
+bench_metg_LDADD = $(bench_ldadd)
+bench_metg_LDFLAGS = $(bench_ldflags)
+
+bench_overhead_SOURCES = bench/overhead.c bench/meeting.h
+bench_overhead_LDADD = $(bench_ldadd)
+bench_overhead_LDFLAGS = $(bench_ldflags)
+
+bench_startup_SOURCES = bench/startup.c
+bench_startup_LDADD = bench/libbench.la -lm
+bench_startup_LDFLAGS = $(AM_LDFLAGS) -no-install
+
+bench_start_plain_SOURCES = bench/start_plain.c
+bench_start_plain_LDADD =
+
+bench_start_linked_SOURCES = bench/start_linked.c bench/meeting.h
+bench_start_linked_LDADD = libfastmap.la
+bench_start_linked_LDFLAGS = $(AM_LDFLAGS) -no-install
+
+# LLVM's OpenMP: the same source, but one file and the link are clang's. oneTBB is measured beside libgomp.
+if HAVE_LIBOMP
+bench_programs += bench/local-libomp
+EXTRA_PROGRAMS += bench/local-libomp
+endif
+bench_local_libomp_SOURCES = $(bench_grid)
+bench_local_libomp_LDADD = bench/libbench.la bench/openmp-libomp.$(OBJEXT) bench/libbench_tbb_none.la \
+    libfastmap.la -lm
+bench_local_libomp_LINK = $(LIBTOOL) $(AM_V_lt) --tag=CC --mode=link $(CLANG) -fopenmp $(AM_LDFLAGS) \
+    $(LDFLAGS) -no-install -o $@
+
+bench/openmp-libomp.$(OBJEXT): bench/openmp.c bench/runners.h include/fastmap.h
+	@$(MKDIR_P) bench
+	$(AM_V_CC)$(CLANG) -std=c11 -fopenmp $(AM_CPPFLAGS) $(CPPFLAGS) -DBENCH_OPENMP_NAME='"libomp"' \
+	    $(CFLAGS) -c -o $@ `test -f bench/openmp.c || echo '$(srcdir)/'`bench/openmp.c
+
+EXTRA_PROGRAMS += bench/local bench/metg bench/overhead bench/startup bench/start_plain \
+    bench/start_linked
+CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES) bench/openmp-libomp.$(OBJEXT)
+
+bench: $(bench_programs)
+	bench/overhead
+	bench/startup
+	bench/metg
+	bench/local $(BENCH_FLAGS)
+if HAVE_LIBOMP
+	bench/local-libomp $(BENCH_FLAGS)
+else
+	@echo "LLVM's OpenMP left out: configure found no clang with libomp"
+endif

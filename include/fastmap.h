@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file fastmap.h
+ * fastmap: a drop-in, parallel `map`.
+ *
+ * fastmap(f, in, in_size, out, out_size, n, shared, shared_size) replaces
+ *
+ *     for (i = 0; i < n; i++) f(in + i * in_size, out + i * out_size, shared);
+ *
+ * and is meant never to be slower than that loop. The call starts computing in the calling thread at
+ * once; other threads join when measurement shows that they shorten the map. Results do not depend on
+ * who computed them.
+ *
+ * Conventions, for every call below:
+ * - Functions return 0 or a negative FASTMAP_ERR_* code. After a failure fastmap_last_error() gives, in
+ *   the calling thread, one sentence that says what was wrong, where, and what to do.
+ * - Bad arguments and bad configuration are found before any element runs: outputs are untouched.
+ * - Sizes are in bytes, counts in elements, times in seconds, unless a name says otherwise.
+ * - Memory belongs to the caller; the library keeps no pointer once a call has returned.
+ * - "Threads: any" means callable from any thread at any time, also from inside an element function.
+ *
+ * C11; the header also compiles as C++11 (the FASTMAP_*() initialiser macros need C++20 there).
+ */
+#ifndef FASTMAP_H
+#define FASTMAP_H
+
+#include <stddef.h>
+
+#define FASTMAP_VERSION_MAJOR 0
+#define FASTMAP_VERSION_MINOR 1
+#define FASTMAP_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define FASTMAP_API __attribute__((visibility("default")))
+#else
+#define FASTMAP_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Error codes ------------------------------------------------------------------------------- */
+
+/** What a call can return besides 0. fastmap_strerror() has a general sentence for each. */
+enum fastmap_error {
+    FASTMAP_ERR_ARGUMENT = -1, /**< an argument is NULL, zero or out of its range */
+    FASTMAP_ERR_OVERFLOW = -2, /**< n times an element size does not fit the address space */
+    FASTMAP_ERR_OVERLAP = -3,  /**< arrays share memory in a way that makes results depend on order */
+    FASTMAP_ERR_ELEMENT = -4,  /**< the function returned non-zero for at least one element */
+    FASTMAP_ERR_CONFIG = -5,   /**< an unknown configuration key or value, or an unreadable file */
+    FASTMAP_ERR_SECRET = -6,   /**< a secret file is missing, unreadable, or readable by others */
+    FASTMAP_ERR_MEMORY = -7,   /**< memory for the library's own bookkeeping could not be had */
+    FASTMAP_ERR_STATE = -8     /**< the call is not allowed now, such as finalizing during a map */
+};
+
+/* ---- Element functions ------------------------------------------------------------------------- */
+
+/**
+ * Computes one element.
+ *
+ * @param in      the element's input, in_size bytes; NULL in a map over indices. Read only.
+ * @param out     the element's output, out_size bytes, to be filled; NULL if out_size is 0.
+ * @param shared  the map's shared block, the same for every element. Read only.
+ * @return 0 for success; any other value marks the element as failed and is kept in the report.
+ *
+ * Threads: called from several threads at once for different elements, so it must not write to memory
+ * that other elements read or write. Calling fastmap() inside is fine. Leaving it by longjmp or by a
+ * C++ exception is undefined.
+ */
+typedef int fastmap_func(const void *in, void *out, const void *shared);
+
+/**
+ * Computes a run of consecutive elements, for functions that vectorise or share set-up work.
+ *
+ * @param in      input of element `first`; `count` elements of in_size bytes follow. NULL over indices.
+ * @param out     output of element `first`; room for `count` elements of out_size bytes.
+ * @param first   global index of the first element in the block.
+ * @param count   elements in the block, at least 1. Chosen by the library from one call to the next.
+ * @param shared  the map's shared block.
+ * @return 0 for success; any other value marks all `count` elements as failed.
+ *
+ * Threads: as for fastmap_func.
+ */
+typedef int fastmap_block_func(const void *in, void *out, size_t first, size_t count,
+                               const void *shared);
+
+/* ---- The drop-in call -------------------------------------------------------------------------- */
+
+/**
+ * Computes out[i] = func(in[i]) for all i in [0, n), on as many threads as shorten the work.
+ *
+ * @param func         the function of one element; not NULL.
+ * @param in           n * in_size bytes, input; or NULL with in_size 0: a map over indices, in which
+ *                     the function asks fastmap_index() for its element.
+ * @param in_size      bytes of one input element.
+ * @param out          n * out_size bytes, output; or NULL with out_size 0. out == in with equal sizes is
+ *                     the in-place map. Every other overlap with in or shared is an error.
+ * @param out_size     bytes of one output element.
+ * @param n            number of elements; 0 is success and touches nothing.
+ * @param shared       read-only block that every element sees, or NULL.
+ * @param shared_size  its bytes; 0 with a non-NULL pointer passes the pointer as it is.
+ * @return 0, or a code of enum fastmap_error.
+ *
+ * Threads: any. The calling thread computes too. Its rounding mode and floating-point control state
+ * hold in every thread that helps, and the exception flags that they raise are raised in the caller.
+ * Errors: ARGUMENT (NULL func; a NULL array with a size, or an array with size 0), OVERFLOW, OVERLAP,
+ * ELEMENT (all other elements have been computed), CONFIG and SECRET (only from the first call, which
+ * reads the configuration), MEMORY.
+ * Undefined: an element that writes outside its output, or waits for another element of the same map;
+ * returning into a map in the child of a fork() made inside an element.
+ * Since: 0.1
+ */
+FASTMAP_API int fastmap(fastmap_func *func, const void *in, size_t in_size, void *out,
+                        size_t out_size, size_t n, const void *shared, size_t shared_size);
+
+/**
+ * The global index of the element that the calling thread is computing.
+ *
+ * @return the index in [0, n) of the innermost map; in a block function, the block's `first`; outside
+ *         any element (size_t)-1.
+ *
+ * Threads: any.  Errors: none.  Since: 0.1
+ */
+FASTMAP_API size_t fastmap_index(void);
+
+/* ---- The same call with everything that can be said --------------------------------------------- */
+
+/** What happens to the elements not yet begun when one fails. */
+enum fastmap_on_error {
+    FASTMAP_ON_ERROR_CONTINUE = 0, /**< they are computed; the report lists the failures */
+    FASTMAP_ON_ERROR_STOP = 1      /**< they are not begun; the report says how many were computed */
+};
+
+/** One map. Fill it with FASTMAP_MAP(); every field left out is zero and means "the default". */
+struct fastmap_map {
+    size_t size;               /**< sizeof(struct fastmap_map): set by FASTMAP_MAP(), for ABI growth */
+    fastmap_func *func;        /**< the function of one element; exactly one of func and block is set */
+    fastmap_block_func *block; /**< the function of a run of elements */
+    const void *in;            /**< as in fastmap() */
+    size_t in_size;            /**< bytes */
+    void *out;                 /**< as in fastmap() */
+    size_t out_size;           /**< bytes */
+    size_t n;                  /**< elements */
+    const void *shared;        /**< as in fastmap() */
+    size_t shared_size;        /**< bytes */
+    const char *label;         /**< names the map in progress and closing lines; NULL: "map" */
+    enum fastmap_on_error on_error; /**< CONTINUE or STOP */
+    double element_seconds;    /**< expected seconds of one element, where the caller knows; 0: unknown,
+                                    learned while the caller computes. A hint: wrong values cost time,
+                                    never results */
+};
+
+/** A struct fastmap_map from designated initialisers: FASTMAP_MAP(.func = f, .n = n, ...). */
+#ifdef __cplusplus
+#define FASTMAP_MAP(...) (fastmap_map{.size = sizeof(struct fastmap_map), __VA_ARGS__})
+#else
+#define FASTMAP_MAP(...) ((struct fastmap_map){.size = sizeof(struct fastmap_map), __VA_ARGS__})
+#endif
+
+/** Who computed an element. */
+enum fastmap_tier {
+    FASTMAP_TIER_LOCAL = 0 /**< a thread of this process */
+};
+
+/** One failed element. */
+struct fastmap_failure {
+    size_t index;           /**< its global index; of a failed block, the first element */
+    int code;               /**< what the function returned */
+    enum fastmap_tier tier; /**< where it ran */
+    int rank;               /**< on which rank of the job; 0 without MPI */
+};
+
+#define FASTMAP_REPORT_FAILURES 8 /**< failures that a report has room for */
+
+/** What a map did. Start from FASTMAP_REPORT(), which sets the size field. */
+struct fastmap_report {
+    size_t size;            /**< sizeof(struct fastmap_report): set by FASTMAP_REPORT() */
+    size_t elements;        /**< elements computed, failed ones included */
+    size_t failed;          /**< of these, how many failed */
+    size_t failures_listed; /**< valid entries in failures */
+    struct fastmap_failure failures[FASTMAP_REPORT_FAILURES]; /**< those of lowest index, ascending */
+    double seconds;         /**< wall time of the call */
+    double loop_seconds;    /**< estimated wall time of the plain loop: the threads' busy time, summed */
+    int workers;            /**< threads that computed, the caller included */
+    size_t spans_stolen;    /**< how often a thread took elements from another */
+};
+
+/** An empty report: struct fastmap_report report = FASTMAP_REPORT(); */
+#ifdef __cplusplus
+#define FASTMAP_REPORT() (fastmap_report{sizeof(struct fastmap_report)})
+#else
+#define FASTMAP_REPORT() ((struct fastmap_report){.size = sizeof(struct fastmap_report)})
+#endif
+
+/**
+ * Runs a map in the process-wide session.
+ *
+ * @param map     the map; not NULL, its size field set.
+ * @param report  filled, also on FASTMAP_ERR_ELEMENT; untouched on other errors. NULL: not wanted.
+ * @return 0, or a code of enum fastmap_error.
+ *
+ * Threads, Errors, Undefined: as for fastmap(). ARGUMENT also where both or none of func and block are
+ * set, where a size field is not one that this library knows, or where element_seconds is negative.
+ * Since: 0.1
+ */
+FASTMAP_API int fastmap_run(const struct fastmap_map *map, struct fastmap_report *report);
+
+/* ---- Configuration and sessions ----------------------------------------------------------------- */
+
+/** Where maps may run. */
+enum fastmap_exec_policy {
+    FASTMAP_EXEC_POLICY_DEFAULT = 0,  /**< environment, file, else ADAPTIVE */
+    FASTMAP_EXEC_POLICY_ADAPTIVE = 1, /**< wherever it pays, of the tiers there are */
+    FASTMAP_EXEC_POLICY_LOCAL = 2     /**< never outside this machine and its MPI job */
+};
+
+/** How much is said on standard error. */
+enum fastmap_verbosity {
+    FASTMAP_VERBOSITY_DEFAULT = 0, /**< environment, file, else NORMAL */
+    FASTMAP_VERBOSITY_SILENT = 1,  /**< nothing at all */
+    FASTMAP_VERBOSITY_QUIET = 2,   /**< warnings */
+    FASTMAP_VERBOSITY_NORMAL = 3,  /**< also progress and closing lines of maps that last */
+    FASTMAP_VERBOSITY_LOUD = 4     /**< also closing lines of all maps, and decisions */
+};
+
+/** Whether worker threads are bound to cores. */
+enum fastmap_bind {
+    FASTMAP_BIND_DEFAULT = 0, /**< environment, file, else CORE */
+    FASTMAP_BIND_CORE = 1,    /**< each worker to one core */
+    FASTMAP_BIND_NONE = 2     /**< the operating system places them */
+};
+
+/** Whether a map that lasts shows how far it is. */
+enum fastmap_progress {
+    FASTMAP_PROGRESS_DEFAULT = 0, /**< environment, file, else AUTO */
+    FASTMAP_PROGRESS_AUTO = 1,    /**< one updated line on a terminal, else a line now and then */
+    FASTMAP_PROGRESS_OFF = 2      /**< never */
+};
+
+/**
+ * A session's settings. Each may also come from the environment (FASTMAP_ + upper-case name) or from a
+ * file ($FASTMAP_CONFIG, else ~/.config/fastmap/config, lines `key = value`). This struct wins over the
+ * environment, the environment over the file. A field left 0 or NULL says nothing.
+ */
+struct fastmap_config {
+    size_t size;             /**< sizeof(struct fastmap_config): set by FASTMAP_CONFIG() */
+    const char *secret;      /**< API token; copied. Not used by a build without the cloud tier */
+    const char *secret_file; /**< file that holds the token; refused if others can read it */
+    enum fastmap_exec_policy exec_policy; /**< see above */
+    enum fastmap_verbosity verbosity;     /**< see above */
+    int max_local_workers;                /**< threads that compute, the caller included, 1 to 4096;
+                                               0: one per core that the process may use */
+    enum fastmap_bind bind;               /**< see above; read when the threads are first made */
+    enum fastmap_progress progress;       /**< see above */
+};
+
+/** A struct fastmap_config from designated initialisers. */
+#ifdef __cplusplus
+#define FASTMAP_CONFIG(...) (fastmap_config{.size = sizeof(struct fastmap_config), __VA_ARGS__})
+#else
+#define FASTMAP_CONFIG(...) ((struct fastmap_config){.size = sizeof(struct fastmap_config), __VA_ARGS__})
+#endif
+
+/** A set of settings under which maps run. All sessions share one pool of threads. */
+struct fastmap_session;
+
+/**
+ * Configures the process-wide session. Optional: the first map does it with the environment and file.
+ *
+ * @param config  settings; NULL: environment, file and defaults only.
+ * @return 0, or CONFIG, SECRET, ARGUMENT (unknown size field or value out of range), STATE (the
+ *         process-wide session exists already), MEMORY.
+ *
+ * Threads: any; the first call wins.  Since: 0.1
+ */
+FASTMAP_API int fastmap_global_init(const struct fastmap_config *config);
+
+/**
+ * Ends the process-wide session, and the worker threads with the last session. Optional at exit. A
+ * later map starts anew.
+ *
+ * @return 0, also where there was nothing to end; STATE while a map of that session runs.
+ *
+ * Threads: any, outside element functions.  Since: 0.1
+ */
+FASTMAP_API int fastmap_global_finalize(void);
+
+/**
+ * Makes a session of its own, with settings of its own.
+ *
+ * @param config   as in fastmap_global_init().
+ * @param session  set to the new session, to be ended by fastmap_finalize(); untouched on failure.
+ * @return 0, or CONFIG, SECRET, ARGUMENT, MEMORY.
+ *
+ * Threads: any.  Since: 0.1
+ */
+FASTMAP_API int fastmap_init(const struct fastmap_config *config, struct fastmap_session **session);
+
+/**
+ * Runs a map in the given session. As fastmap_run() otherwise.
+ *
+ * @param session  from fastmap_init(); NULL: the process-wide session.
+ * @param map      see fastmap_run().
+ * @param report   see fastmap_run().
+ *
+ * Threads: any; several maps may run in one session at once.  Since: 0.1
+ */
+FASTMAP_API int fastmap_session_run(struct fastmap_session *session, const struct fastmap_map *map,
+                                    struct fastmap_report *report);
+
+/**
+ * Ends a session made by fastmap_init() and frees it.
+ *
+ * @param session  the session; NULL is allowed and does nothing.
+ * @return 0; STATE while one of its maps runs (the session stays).
+ *
+ * Threads: any, outside element functions; no other call may use the session any more.  Since: 0.1
+ */
+FASTMAP_API int fastmap_finalize(struct fastmap_session *session);
+
+/* ---- Errors and version -------------------------------------------------------------------------- */
+
+/**
+ * The general sentence for a code.
+ *
+ * @param code  0 or a code of enum fastmap_error; others give "unknown error".
+ * @return a constant string; never NULL.
+ *
+ * Threads: any.  Since: 0.1
+ */
+FASTMAP_API const char *fastmap_strerror(int code);
+
+/**
+ * What went wrong in the calling thread's last failing fastmap call: what, where, and what to do.
+ *
+ * @return a string that stays until this thread's next failing call; "" if none has failed.
+ *
+ * Threads: any; each thread has its own.  Since: 0.1
+ */
+FASTMAP_API const char *fastmap_last_error(void);
+
+/**
+ * The version of the loaded library.
+ *
+ * @return a constant string such as "0.1.0".
+ *
+ * Threads: any.  Since: 0.1
+ */
+FASTMAP_API const char *fastmap_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FASTMAP_H */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* x86-64: MXCSR (SSE, AVX) and the x87 control word. The six sticky flags are the low bits of both. */
+#ifndef FM_BASE_FENV_X86_H
+#define FM_BASE_FENV_X86_H
+
+#include <stdint.h>
+#include <xmmintrin.h>
+
+#define FM_BASE_FENV_FLAGS 0x3fu
+
+struct fm_base_fenv {
+    uint32_t mxcsr;
+    uint16_t x87_control;
+};
+
+static inline void fm_base_fenv_get(struct fm_base_fenv *env)
+{
+    env->mxcsr = _mm_getcsr();
+    __asm__ volatile("fnstcw %0" : "=m"(env->x87_control));
+}
+
+static inline struct fm_base_fenv fm_base_fenv_swap(const struct fm_base_fenv *env)
+{
+    struct fm_base_fenv old;
+    fm_base_fenv_get(&old);
+    _mm_setcsr(env->mxcsr & ~FM_BASE_FENV_FLAGS);
+    __asm__ volatile("fnclex\n\tfldcw %0" : : "m"(env->x87_control));
+    return old;
+}
+
+static inline unsigned fm_base_fenv_leave(const struct fm_base_fenv *old)
+{
+    uint16_t x87_status;
+    __asm__ volatile("fnstsw %0" : "=m"(x87_status));
+    const unsigned raised = (_mm_getcsr() | x87_status) & FM_BASE_FENV_FLAGS;
+    __asm__ volatile("fnclex\n\tfldcw %0" : : "m"(old->x87_control));
+    _mm_setcsr(old->mxcsr);
+    return raised;
+}
+
+static inline void fm_base_fenv_raise(unsigned flags)
+{
+    _mm_setcsr(_mm_getcsr() | flags);
+}
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engine: a map's life, from arguments to report, and the sessions that maps run in. The one place
+ * where the scheduler's decisions meet the tiers that carry them out.
+ */
+#ifndef FM_ENGINE_ENGINE_H
+#define FM_ENGINE_ENGINE_H
+
+#include <fastmap.h>
+#include <stdbool.h>
+
+#include "base/settings.h"
+
+struct fastmap_session {
+    struct fm_base_settings settings;
+    bool terminal; /* standard error can show a status line */
+};
+
+/* Sessions: see fastmap.h for what the public calls promise. */
+int fm_engine_session_make(const struct fastmap_config *config, struct fastmap_session **session);
+int fm_engine_session_end(struct fastmap_session *session);
+int fm_engine_global_make(const struct fastmap_config *config);
+int fm_engine_global_end(void);
+
+/* The process-wide session, made from environment and file if there is none. NULL: an error has been
+   recorded, its code is in *error. */
+struct fastmap_session *fm_engine_global(int *error);
+
+/* Threads that the session's maps may use. */
+int fm_engine_width(const struct fastmap_session *session);
+
+/* Runs a map; session NULL: the process-wide one. */
+int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map,
+                  struct fastmap_report *report);
+
+/* The element that the calling thread computes; SIZE_MAX outside maps. */
+size_t fm_engine_index(void);
+
+#endif

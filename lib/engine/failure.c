@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Failed elements of a map: counted, and the ones of lowest index kept, whatever order threads find
+ * them in. Failures are rare, so one lock serves the whole process.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "engine/map.h"
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void insert(struct fm_engine_map *run, const struct fastmap_failure *failure)
+{
+    size_t at = run->listed;
+    while (at > 0 && run->failures[at - 1].index > failure->index)
+        at--;
+    if (at == FASTMAP_REPORT_FAILURES)
+        return;
+    const size_t kept =
+        run->listed < FASTMAP_REPORT_FAILURES ? run->listed : FASTMAP_REPORT_FAILURES - 1;
+    memmove(run->failures + at + 1, run->failures + at, (kept - at) * sizeof *failure);
+    run->failures[at] = *failure;
+    run->listed = kept + 1;
+}
+
+bool fm_engine_failed(void *engine_map, size_t first, size_t count, int code)
+{
+    struct fm_engine_map *run = engine_map;
+    const struct fastmap_failure failure = {
+        .index = first, .code = code, .tier = FASTMAP_TIER_LOCAL, .rank = 0};
+    pthread_mutex_lock(&mutex);
+    run->failed += count;
+    insert(run, &failure);
+    pthread_mutex_unlock(&mutex);
+    return run->map->on_error == FASTMAP_ON_ERROR_STOP;
+}

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-3-Clause
+fm_sources += \
+	lib/engine/check.c \
+	lib/engine/check.h \
+	lib/engine/engine.h \
+	lib/engine/failure.c \
+	lib/engine/history.c \
+	lib/engine/history.h \
+	lib/engine/keeper.c \
+	lib/engine/keeper.h \
+	lib/engine/map.c \
+	lib/engine/map.h \
+	lib/engine/policy.c \
+	lib/engine/policy.h \
+	lib/engine/progress.c \
+	lib/engine/progress.h \
+	lib/engine/session.c

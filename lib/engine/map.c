@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One call from arguments to report.
+ *
+ * In-line first: the caller computes at once and alone. How it goes on depends on what is known about
+ * the cost of an element, from a hint of the user's, from earlier maps of the function, or from nothing:
+ *
+ *   so cheap that sharing could not pay   run through, no look at the clock (the keeper is awake and
+ *                                         would notice if the elements turned out dear)
+ *   known and worth sharing               share before the first element
+ *   unknown                               compute in batches that double, look at the clock after each,
+ *                                         share as soon as that pays; a keeper watches meanwhile, so
+ *                                         that one long element cannot hold up the others
+ */
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "engine/check.h"
+#include "engine/engine.h"
+#include "engine/history.h"
+#include "engine/keeper.h"
+#include "engine/map.h"
+#include "engine/policy.h"
+#include "engine/progress.h"
+#include "sched/share.h"
+#include "tier/local/local.h"
+
+#define BATCH_NS 1000.0          /* between looks at the clock, at first */
+#define BATCH_MOST_NS 20000.0    /* later, while somebody else could help */
+#define BATCH_ALONE_NS 1000000.0 /* where nobody could */
+#define SHOW_AFTER_NS 2e8        /* a map computed alone so long may need a progress line */
+#define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
+
+/* Threads of the caller's session that may compute this map. */
+static int usable_width(const struct fm_engine_map *run)
+{
+    return run->map->n < 2 ? 1 : fm_engine_width(run->session);
+}
+
+static uintptr_t identity(const struct fastmap_map *map)
+{
+    return map->func != NULL ? (uintptr_t)map->func : (uintptr_t)map->block;
+}
+
+/* Cheap maps are left alone, except now and then. */
+static bool needs_clock(const struct fm_engine_map *run, const struct fastmap_report *report,
+                        int width)
+{
+    static _Thread_local unsigned calls __attribute__((tls_model("initial-exec")));
+    if (report != NULL || run->session->settings.verbosity >= FASTMAP_VERBOSITY_LOUD)
+        return true;
+    if (run->map->n < 2)
+        return run->cost_ns <= 0;
+    if (run->cost_ns <= 0 || (double)run->map->n * run->cost_ns > FM_SCHED_TINY_NS)
+        return true;
+    if (width > 1 && !fm_engine_keeper_awake())
+        return true;
+    return ++calls % SAMPLE_EVERY == 0;
+}
+
+/* Called between batches of a map that is still alone, with the elements that are left. */
+static bool try_share(struct fm_engine_map *run, size_t left, int width)
+{
+    if (fm_local_is_shared(run->frame)) /* the keeper was faster */
+        return true;
+    if (width < 2 || run->cost_ns <= 0 ||
+        !fm_engine_policy_pays(run->session, left, run->cost_ns))
+        return false;
+    fm_local_share(run->frame);
+    return true;
+}
+
+static double next_batch_ns(double elapsed_ns, int width)
+{
+    const double most = width < 2 ? BATCH_ALONE_NS : BATCH_MOST_NS;
+    const double share = elapsed_ns / 16;
+    return share < BATCH_NS ? BATCH_NS : share < most ? share : most;
+}
+
+/* The mean of the map so far, or the pace of the last batch where that is slower. */
+static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uint64_t batch_ticks,
+                       uint64_t now)
+{
+    const double mean = fm_base_ticks_to_ns(now - run->begun_ticks) / (double)done;
+    const double pace = fm_base_ticks_to_ns(now - batch_ticks) / (double)batch;
+    run->cost_ns = pace > mean ? pace : mean;
+    fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
+}
+
+static void compute_timed(struct fm_engine_map *run, int width)
+{
+    const size_t n = run->map->n;
+    size_t left = n;
+    uint64_t now = run->begun_ticks;
+    double batch_ns = BATCH_NS;
+    if (run->cost_ns > 0)
+        fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
+    while (left > 0 && !try_share(run, left, width)) {
+        const size_t batch = fm_sched_batch(run->cost_ns, batch_ns, n - left);
+        const uint64_t then = now;
+        const size_t before = left;
+        left = fm_local_advance(run->frame, batch);
+        now = fm_base_ticks();
+        if (left < before)
+            learn_cost(run, n - left, before - left, then, now);
+        const double elapsed_ns = fm_base_ticks_to_ns(now - run->begun_ticks);
+        batch_ns = next_batch_ns(elapsed_ns, width);
+        if (elapsed_ns > SHOW_AFTER_NS && fm_engine_progress_wanted(run->session))
+            fm_engine_keeper_call();
+    }
+    if (left > 0)
+        fm_local_advance_all(run->frame, run->cost_ns);
+}
+
+/* What the map took, and what the loop would have: the threads' busy time. */
+static void account(struct fm_engine_map *run, const struct fm_local_result *result,
+                    uint64_t own_ticks, uint64_t ended, struct fastmap_report *report)
+{
+    const double busy_ns = fm_base_ticks_to_ns(own_ticks + result->busy_ticks);
+    const size_t computed = run->map->n - result->skipped;
+    if (computed > 0) {
+        const double cost_ns = busy_ns / (double)computed;
+        fm_engine_history_note(identity(run->map), cost_ns);
+        fm_engine_policy_note(run->map->n, cost_ns, result->stolen > 0, run->begun_ticks, ended);
+    }
+    report->seconds = fm_base_ticks_to_ns(ended - run->begun_ticks) * 1e-9;
+    report->loop_seconds = busy_ns * 1e-9;
+    report->workers = result->workers;
+    report->spans_stolen = result->stolen;
+    report->elements = computed;
+    report->failed = run->failed;
+    report->failures_listed = run->listed;
+    for (size_t i = 0; i < run->listed; i++)
+        report->failures[i] = run->failures[i];
+}
+
+static int outcome(const struct fm_engine_map *run)
+{
+    if (run->failed == 0)
+        return 0;
+    const struct fastmap_failure *first = &run->failures[0];
+    return fm_base_fail(FASTMAP_ERR_ELEMENT,
+                        "%zu of %zu elements failed; the first is %zu, where the function returned %d: "
+                        "the report of fastmap_run() lists more",
+                        run->failed, run->map->n, first->index, first->code);
+}
+
+static void take_off_display(struct fm_engine_map *run)
+{
+    if (atomic_load_explicit(&run->displayed, memory_order_relaxed))
+        fm_engine_keeper_map_over();
+}
+
+static int run_timed(struct fm_engine_map *run, int width, struct fastmap_report *report)
+{
+    struct fm_local_result result;
+    struct fastmap_report own = FASTMAP_REPORT();
+    if (report == NULL)
+        report = &own;
+    if (width > 1 && run->cost_ns <= 0)
+        fm_engine_keeper_call();
+    run->begun_ticks = fm_base_ticks();
+    compute_timed(run, width);
+    const uint64_t own_ticks = fm_base_ticks() - run->begun_ticks;
+    fm_local_finish(run->frame, &result);
+    take_off_display(run);
+    account(run, &result, own_ticks, fm_base_ticks(), report);
+    if (!fm_local_inside())
+        fm_engine_closing_say(run->session, run->map->label, report);
+    return outcome(run);
+}
+
+static int run_untimed(struct fm_engine_map *run)
+{
+    if (fm_local_advance(run->frame, SIZE_MAX) > 0)
+        fm_local_advance_all(run->frame, run->cost_ns);
+    fm_local_finish(run->frame, NULL);
+    take_off_display(run);
+    return outcome(run);
+}
+
+int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map,
+                  struct fastmap_report *report)
+{
+    int error = fm_engine_check(map, report);
+    if (error != 0)
+        return error;
+    if (session == NULL && (session = fm_engine_global(&error)) == NULL)
+        return error;
+    if (map->n == 0) {
+        if (report != NULL)
+            *report = FASTMAP_REPORT();
+        return 0;
+    }
+    struct fm_engine_map run;
+    run.session = session;
+    run.map = map;
+    run.failed = 0;
+    run.listed = 0;
+    atomic_store_explicit(&run.displayed, false, memory_order_relaxed);
+    run.cost_ns = map->element_seconds > 0 ? map->element_seconds * 1e9
+                                           : fm_engine_history_cost_ns(identity(map));
+    const int width = usable_width(&run);
+    run.frame = fm_local_open(map, width, &run);
+    if (run.frame == NULL)
+        return fm_base_fail(FASTMAP_ERR_MEMORY,
+                            "no memory for this thread's bookkeeping: free some and try again");
+    return needs_clock(&run, report, width) ? run_timed(&run, width, report) : run_untimed(&run);
+}
+
+size_t fm_engine_index(void)
+{
+    return fm_local_index();
+}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+fm_sources += lib/sched/share.c lib/sched/share.h lib/sched/split.c lib/sched/split.h

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The worker threads: one for each core that the process may use, bound to it, made when a map first
+ * needs them and shared by all maps, sessions and application threads.
+ *
+ * Who computes
+ * ------------
+ * There is a worker for every core, also for the one on which the caller runs; that worker leaves its
+ * core to the caller (`core_callers`). So wherever the application's threads are, each core has one
+ * computing thread. In addition, workers at work and callers at work together are never more than the
+ * pool has threads.
+ *
+ * Sleeping and waking
+ * -------------------
+ * An idle worker spins on `epoch`, which every call for help increments, then sleeps on its own word:
+ *
+ *     worker:  asleep = 1; if (epoch is still the one it knows) futex_wait(asleep, 1)
+ *     caller:  epoch++;    if (asleep) { asleep = 0; futex_wake(asleep) }
+ *
+ * All four accesses are sequentially consistent: at least one side sees the other, no call is lost. A
+ * call wakes one sleeper, and none where somebody spins; a thief whose prize is worth sharing wakes the
+ * next (pass_on), so the caller pays for one wake however many join.
+ *
+ * `mutex` protects growth, stop and fork. Everything else is atomic counters that decide only whether a
+ * thread tries to help, never who owns an element: they are relaxed.
+ */
+#include "tier/local/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "tier/local/futex.h"
+#include "tier/local/local.h"
+#include "tier/local/run.h"
+#include "tier/local/steal.h"
+#include "tier/local/thread.h"
+#include "tier/local/topology.h"
+
+#define WORKERS_MOST 4096
+#define FIRST_SCAN_NS 1000.0
+#define LAST_SCAN_NS 50000.0
+#define FIRST_WAKE_CALLER_NS 10000.0 /* guesses until one has been measured */
+#define FIRST_WAKE_LATENCY_NS 50000.0
+#define AWAKE_CALLER_NS 100.0
+#define AWAKE_LATENCY_NS 700.0
+#define MAKE_CALLER_NS 60000.0 /* to make the keeper make the pool */
+#define MAKE_LATENCY_NS 6000000.0
+
+struct worker {
+    alignas(FM_LOCAL_LINE) _Atomic uint32_t asleep;
+    _Atomic uint64_t woken_ticks; /* when it was last woken, 0 once noted */
+    int index;
+    int near;   /* victims of `order` that are near */
+    int *order; /* the other workers, nearest first; NULL: by index */
+    int ordered; /* workers that `order` covers, this one included */
+    pthread_t thread;
+    _Atomic(struct fm_local_thread *) record;
+};
+
+static struct {
+    pthread_mutex_t mutex;
+    _Atomic(struct fm_local_plan *) plan; /* NULL until the pool is made */
+    enum fastmap_bind bind;
+    _Atomic(struct worker *) workers[WORKERS_MOST];
+    _Atomic int core_callers[WORKERS_MOST]; /* by core of the plan */
+    _Atomic int count;
+    _Atomic int cores; /* 0: no plan yet */
+    _Atomic int default_width;
+    _Atomic bool stopping;
+    _Atomic double wake_caller_ns;
+    _Atomic double wake_latency_ns;
+    alignas(FM_LOCAL_LINE) _Atomic uint32_t epoch;
+    alignas(FM_LOCAL_LINE) _Atomic int spinning;
+    _Atomic int sleeping;
+    _Atomic int running;     /* workers that compute or look for work */
+    _Atomic int callers;     /* application threads that compute a shared map */
+    _Atomic int shared_maps;
+} pool = {
+    .mutex = PTHREAD_MUTEX_INITIALIZER,
+    .wake_caller_ns = FIRST_WAKE_CALLER_NS,
+    .wake_latency_ns = FIRST_WAKE_LATENCY_NS,
+};
+
+#define LOAD(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
+#define ADD(counter, by) ((void)atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed))
+
+static struct worker *worker_at(int index)
+{
+    return atomic_load_explicit(&pool.workers[index], memory_order_acquire);
+}
+
+static int worker_count(void)
+{
+    return atomic_load_explicit(&pool.count, memory_order_acquire);
+}
+
+static void smooth(_Atomic double *mean, double value)
+{
+    const double old = LOAD(*mean);
+    atomic_store_explicit(mean, old + (value - old) / 8, memory_order_relaxed);
+}
+
+/* ---- Waking ---- */
+
+/* The worker on a core where an application thread computes stays out of its way, as long as there is
+   a core for everybody. */
+static bool yields_core(int index)
+{
+    const int cores = LOAD(pool.cores);
+    return worker_count() <= cores && LOAD(pool.core_callers[index]) > 0;
+}
+
+static bool has_room(void)
+{
+    return LOAD(pool.running) + LOAD(pool.callers) < worker_count();
+}
+
+static bool wake(struct worker *worker)
+{
+    uint32_t asleep = 1;
+    if (!atomic_compare_exchange_strong(&worker->asleep, &asleep, 0))
+        return false;
+    const uint64_t begun = fm_base_ticks();
+    atomic_store_explicit(&worker->woken_ticks, begun, memory_order_relaxed);
+    fm_local_futex_wake(&worker->asleep, 1);
+    smooth(&pool.wake_caller_ns, fm_base_ticks_to_ns(fm_base_ticks() - begun));
+    return true;
+}
+
+/* Wakes one sleeper, beginning behind the given core: neighbours in the plan are near. */
+static void wake_one(int core)
+{
+    const int count = worker_count();
+    if (count == 0 || LOAD(pool.sleeping) == 0 || !has_room())
+        return;
+    for (int i = 1; i <= count; i++) {
+        const int index = (core + i) % count;
+        if (!yields_core(index) && wake(worker_at(index)))
+            return;
+    }
+}
+
+static int own_core(void)
+{
+    const struct fm_local_thread *self = fm_local_self;
+    const int core = self != NULL ? LOAD(self->core) : -1;
+    return core < 0 ? 0 : core;
+}
+
+void fm_local_pool_call(void)
+{
+    atomic_fetch_add(&pool.epoch, 1);
+    if (LOAD(pool.spinning) == 0)
+        wake_one(own_core());
+}
+
+void fm_local_pool_nudge(void)
+{
+    if (LOAD(pool.shared_maps) == 0 || LOAD(pool.spinning) > 0)
+        return;
+    for (struct fm_local_thread *t = fm_local_thread_first(); t != NULL; t = t->next)
+        for (struct fm_local_frame *f = t->base; f != NULL;
+             f = atomic_load_explicit(&f->inner, memory_order_acquire))
+            if (LOAD(f->active) && fm_local_unclaimed(f) > 0) {
+                fm_local_pool_call();
+                return;
+            }
+}
+
+void fm_local_pool_pass_on(double work_ns)
+{
+    if (LOAD(pool.sleeping) > 0 && LOAD(pool.spinning) == 0 &&
+        work_ns > 2 * (LOAD(pool.wake_caller_ns) + LOAD(pool.wake_latency_ns)))
+        wake_one(own_core());
+}
+
+/* ---- Callers ---- */
+
+static void occupy(struct fm_local_thread *owner)
+{
+    const struct fm_local_plan *plan = atomic_load_explicit(&pool.plan, memory_order_acquire);
+    ADD(pool.callers, 1);
+    if (owner == fm_local_self && plan != NULL)
+        atomic_store_explicit(&owner->core, fm_local_plan_core_of_cpu(plan, sched_getcpu()),
+                              memory_order_relaxed);
+    const int core = LOAD(owner->core);
+    if (core >= 0)
+        ADD(pool.core_callers[core], 1);
+}
+
+static void vacate(struct fm_local_thread *owner)
+{
+    ADD(pool.callers, -1);
+    const int core = LOAD(owner->core);
+    if (core >= 0)
+        ADD(pool.core_callers[core], -1);
+}
+
+void fm_local_pool_admit(struct fm_local_map *map)
+{
+    if (LOAD(map->shared))
+        return;
+    struct fm_local_thread *owner = map->owner;
+    if (owner->worker < 0 && atomic_fetch_add(&owner->counted, 1) == 0)
+        occupy(owner);
+    ADD(pool.shared_maps, 1);
+    atomic_store(&map->shared, true);
+}
+
+void fm_local_pool_dismiss(struct fm_local_map *map)
+{
+    struct fm_local_thread *owner = map->owner;
+    atomic_store_explicit(&map->shared, false, memory_order_relaxed);
+    ADD(pool.shared_maps, -1);
+    if (owner->worker < 0 && atomic_fetch_sub(&owner->counted, 1) == 1)
+        vacate(owner);
+}
+
+void fm_local_pool_caller_rests(struct fm_local_thread *owner, bool rests)
+{
+    if (owner->worker >= 0)
+        ADD(pool.running, rests ? -1 : 1);
+    else if (rests)
+        vacate(owner);
+    else
+        occupy(owner);
+}
+
+/* ---- A worker's life ---- */
+
+static bool steal_from_worker(struct worker *worker, int index)
+{
+    struct worker *other = worker_at(index);
+    struct fm_local_thread *victim =
+        atomic_load_explicit(&other->record, memory_order_acquire);
+    return victim != NULL && other != worker &&
+           fm_local_steal_from(fm_local_self, victim, NULL);
+}
+
+static bool steal_from_callers(void)
+{
+    for (struct fm_local_thread *t = fm_local_thread_first(); t != NULL; t = t->next)
+        if (t->worker < 0 && fm_local_steal_from(fm_local_self, t, NULL))
+            return true;
+    return false;
+}
+
+/* Near workers, then the application's threads, then the others. */
+static bool look_everywhere(struct worker *worker)
+{
+    const int others = worker->ordered - 1;
+    for (int i = 0; i < worker->near; i++)
+        if (steal_from_worker(worker, worker->order[i]))
+            return true;
+    if (steal_from_callers())
+        return true;
+    for (int i = worker->near; i < others; i++)
+        if (steal_from_worker(worker, worker->order[i]))
+            return true;
+    return false;
+}
+
+/* The pool may have grown. */
+static void learn_order(struct worker *worker)
+{
+    const int count = worker_count();
+    if (count == worker->ordered)
+        return;
+    int *order = realloc(worker->order, (size_t)count * sizeof *order);
+    if (order == NULL)
+        return;
+    worker->order = order;
+    worker->near = fm_local_plan_order(atomic_load_explicit(&pool.plan, memory_order_acquire),
+                                       worker->index, count, order);
+    worker->ordered = count;
+}
+
+static bool look_for_work(struct worker *worker)
+{
+    if (LOAD(pool.shared_maps) == 0 || yields_core(worker->index) || !has_room())
+        return false;
+    ADD(pool.running, 1);
+    learn_order(worker);
+    const bool found = look_everywhere(worker);
+    ADD(pool.running, -1);
+    return found;
+}
+
+static void note_wake_latency(struct worker *worker)
+{
+    const uint64_t woken = LOAD(worker->woken_ticks);
+    if (woken == 0)
+        return;
+    atomic_store_explicit(&worker->woken_ticks, 0, memory_order_relaxed);
+    const uint64_t now = fm_base_ticks();
+    if (now > woken)
+        smooth(&pool.wake_latency_ns, fm_base_ticks_to_ns(now - woken));
+}
+
+static void sleep_until_called(struct worker *worker, uint32_t epoch)
+{
+    ADD(pool.sleeping, 1);
+    atomic_store(&worker->asleep, 1);
+    while (atomic_load(&pool.epoch) == epoch && !atomic_load(&pool.stopping) &&
+           atomic_load(&worker->asleep) == 1)
+        fm_local_futex_wait(&worker->asleep, 1, 0);
+    atomic_store(&worker->asleep, 0);
+    ADD(pool.sleeping, -1);
+    note_wake_latency(worker);
+}
+
+/* Spins for a call. True: there was one, or it is time to look again for what had not been worth
+   taking; *scan_ticks is the pause until then, longer each time. */
+static bool spin_for_call(struct worker *worker, uint32_t epoch, uint64_t *scan_ticks)
+{
+    const uint64_t begun = fm_base_ticks();
+    const uint64_t spin = fm_base_ns_to_ticks(fm_local_host->spin_ns());
+    bool again = false;
+    ADD(pool.spinning, 1);
+    while (!again && !yields_core(worker->index)) {
+        const uint64_t idle = fm_base_ticks() - begun;
+        if (idle > spin)
+            break;
+        again = atomic_load_explicit(&pool.epoch, memory_order_acquire) != epoch ||
+                (LOAD(pool.shared_maps) > 0 && idle > *scan_ticks);
+        fm_base_relax();
+    }
+    ADD(pool.spinning, -1);
+    return again;
+}
+
+/* A caller saw this worker spin and woke nobody; but it leaves its core to the caller. */
+static void hand_on_call(const struct worker *worker)
+{
+    if (LOAD(pool.shared_maps) > 0 && yields_core(worker->index) && LOAD(pool.spinning) == 0)
+        wake_one(worker->index);
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    if (pool.bind != FASTMAP_BIND_NONE)
+        (void)fm_local_plan_bind(atomic_load_explicit(&pool.plan, memory_order_acquire),
+                                 worker->index);
+    struct fm_local_thread *self = fm_local_thread_self();
+    if (self == NULL)
+        return NULL;
+    self->worker = worker->index;
+    atomic_store_explicit(&worker->record, self, memory_order_release);
+    const uint64_t first_scan = fm_base_ns_to_ticks(FIRST_SCAN_NS);
+    const uint64_t last_scan = fm_base_ns_to_ticks(LAST_SCAN_NS);
+    uint64_t scan = first_scan;
+    while (!atomic_load_explicit(&pool.stopping, memory_order_relaxed)) {
+        const uint32_t epoch = atomic_load_explicit(&pool.epoch, memory_order_acquire);
+        if (look_for_work(worker)) {
+            scan = first_scan;
+        } else if (spin_for_call(worker, epoch, &scan)) {
+            scan = epoch != LOAD(pool.epoch) ? first_scan : scan < last_scan ? 2 * scan : last_scan;
+        } else {
+            hand_on_call(worker);
+            sleep_until_called(worker, epoch);
+            scan = first_scan;
+        }
+    }
+    fm_local_thread_release();
+    return NULL;
+}
+
+/* ---- Growth and end ---- */
+
+static bool start_worker(int index)
+{
+    struct worker *worker = aligned_alloc(FM_LOCAL_LINE, sizeof *worker);
+    if (worker == NULL)
+        return false;
+    *worker = (struct worker){.index = index};
+    atomic_store_explicit(&pool.workers[index], worker, memory_order_release);
+    sigset_t all;
+    sigset_t old;
+    sigfillset(&all);
+    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    const int error = pthread_create(&worker->thread, NULL, worker_main, worker);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (error != 0) {
+        atomic_store_explicit(&pool.workers[index], NULL, memory_order_relaxed);
+        free(worker);
+        return false;
+    }
+    char name[16];
+    (void)snprintf(name, sizeof name, "fastmap-%d", index);
+    (void)pthread_setname_np(worker->thread, name);
+    return true;
+}
+
+static int make_plan(enum fastmap_bind bind)
+{
+    struct fm_local_plan *plan;
+    const int error = fm_local_plan_make(&plan);
+    if (error != 0)
+        return error;
+    pool.bind = bind;
+    atomic_store_explicit(&pool.cores, fm_local_plan_cores(plan), memory_order_relaxed);
+    atomic_store_explicit(&pool.default_width, fm_local_plan_default(plan), memory_order_relaxed);
+    atomic_store_explicit(&pool.plan, plan, memory_order_release);
+    return 0;
+}
+
+int fm_local_pool_grow(int width, enum fastmap_bind bind)
+{
+    pthread_mutex_lock(&pool.mutex);
+    int error = 0;
+    if (atomic_load_explicit(&pool.plan, memory_order_relaxed) == NULL)
+        error = make_plan(bind);
+    if (error == 0 && width == 0)
+        width = LOAD(pool.default_width);
+    int count = worker_count();
+    const int before = count;
+    while (error == 0 && count < width && count < WORKERS_MOST && start_worker(count))
+        atomic_store_explicit(&pool.count, ++count, memory_order_release);
+    pthread_mutex_unlock(&pool.mutex);
+    if (count > before)
+        atomic_fetch_add(&pool.epoch, 1);
+    return error;
+}
+
+int fm_local_pool_size(void)
+{
+    return worker_count();
+}
+
+int fm_local_default_width(void)
+{
+    int width = LOAD(pool.default_width);
+    if (width == 0) {
+        width = fm_local_allowed_cpus();
+        int unknown = 0; /* the plan may have come meanwhile */
+        atomic_compare_exchange_strong(&pool.default_width, &unknown, width);
+    }
+    return width;
+}
+
+enum fm_local_readiness fm_local_pool_readiness(struct fm_local_price *price)
+{
+    if (worker_count() == 0) {
+        *price = (struct fm_local_price){MAKE_CALLER_NS, MAKE_LATENCY_NS};
+        return FM_LOCAL_NONE;
+    }
+    if (LOAD(pool.spinning) > 0) {
+        *price = (struct fm_local_price){AWAKE_CALLER_NS, AWAKE_LATENCY_NS};
+        return FM_LOCAL_AWAKE;
+    }
+    *price = (struct fm_local_price){LOAD(pool.wake_caller_ns), LOAD(pool.wake_latency_ns)};
+    return FM_LOCAL_ASLEEP;
+}
+
+/* No thread of the pool exists (any more). */
+static void forget(void)
+{
+    for (int i = 0; i < WORKERS_MOST; i++) {
+        atomic_store_explicit(&pool.workers[i], NULL, memory_order_relaxed);
+        atomic_store_explicit(&pool.core_callers[i], 0, memory_order_relaxed);
+    }
+    fm_local_plan_free(atomic_load_explicit(&pool.plan, memory_order_relaxed));
+    atomic_store_explicit(&pool.plan, NULL, memory_order_relaxed);
+    _Atomic int *const counters[] = {&pool.count,    &pool.cores,   &pool.default_width,
+                                     &pool.spinning, &pool.running, &pool.sleeping};
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        atomic_store_explicit(counters[i], 0, memory_order_relaxed);
+}
+
+void fm_local_pool_stop(void)
+{
+    pthread_mutex_lock(&pool.mutex);
+    const int count = worker_count();
+    atomic_store(&pool.stopping, true);
+    atomic_fetch_add(&pool.epoch, 1);
+    for (int i = 0; i < count; i++)
+        (void)wake(worker_at(i));
+    for (int i = 0; i < count; i++)
+        pthread_join(worker_at(i)->thread, NULL);
+    for (int i = 0; i < count; i++) { /* only now: until then they looked at each other */
+        free(worker_at(i)->order);
+        free(worker_at(i));
+    }
+    forget();
+    atomic_store(&pool.stopping, false);
+    pthread_mutex_unlock(&pool.mutex);
+}
+
+void fm_local_after_fork(void)
+{
+    pthread_mutex_init(&pool.mutex, NULL);
+    for (int i = 0; i < worker_count(); i++)
+        free(worker_at(i));
+    forget();
+    atomic_store_explicit(&pool.callers, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool.shared_maps, 0, memory_order_relaxed);
+    fm_local_thread_after_fork();
+    fm_local_barrier_register();
+}

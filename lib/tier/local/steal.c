@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Taking elements from another thread's frame. Whether it is worth while is the host's decision; here
+ * is what it is told (the cost of an element as seen from outside), and how the span changes hands.
+ */
+#include "tier/local/steal.h"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tier/local/futex.h"
+#include "tier/local/pool.h"
+#include "tier/local/run.h"
+#include "tier/local/thread.h"
+
+#define LATENCY_NS 300.0        /* until a thief computes, when the owner need not be asked */
+#define PARK_PATIENCE_NS 10000.0 /* then a barrier by the kernel, which costs about as much */
+#define SAMPLE_NS 1000.0         /* between looks at a victim's progress */
+#define FENCED_TRIES 3
+
+void fm_local_barrier_register(void)
+{
+    fm_local_asymmetric =
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+size_t fm_local_unclaimed(const struct fm_local_frame *frame)
+{
+    const size_t claim = atomic_load_explicit(&frame->claim, memory_order_relaxed);
+    const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
+    return claim < end ? end - claim : 0;
+}
+
+static double cost_since(size_t from, uint64_t from_ticks, size_t claim, uint64_t now)
+{
+    const size_t done = claim > from ? claim - from : 1;
+    return now > from_ticks ? fm_base_ticks_to_ns(now - from_ticks) / (double)done : 0;
+}
+
+/*
+ * What an element costs the owner now: the larger of the average over its span and the pace since
+ * somebody last looked. The second finds the heavy block behind a million cheap elements.
+ */
+double fm_local_observed_cost_ns(struct fm_local_frame *frame, uint64_t now)
+{
+    const size_t claim = atomic_load_explicit(&frame->claim, memory_order_relaxed);
+    const uint64_t start_ticks = atomic_load_explicit(&frame->start_ticks, memory_order_relaxed);
+    const size_t start = atomic_load_explicit(&frame->start, memory_order_relaxed);
+    const double average = start_ticks != 0 ? cost_since(start, start_ticks, claim, now) : 0;
+    const uint64_t seen_ticks = atomic_load_explicit(&frame->seen_ticks, memory_order_relaxed);
+    const size_t seen = atomic_load_explicit(&frame->seen_claim, memory_order_relaxed);
+    if (seen_ticks == 0 || now - seen_ticks > fm_base_ns_to_ticks(SAMPLE_NS)) {
+        /* An owner that stands still keeps its old mark, so that the wait adds up. */
+        if (seen_ticks == 0 || seen != claim) {
+            atomic_store_explicit(&frame->seen_claim, claim, memory_order_relaxed);
+            atomic_store_explicit(&frame->seen_ticks, now, memory_order_relaxed);
+        }
+    }
+    const double pace = seen_ticks != 0 ? cost_since(seen, seen_ticks, claim, now) : 0;
+    return pace > average ? pace : average;
+}
+
+static size_t worth(struct fm_local_frame *frame, size_t claim, double cost_ns)
+{
+    const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
+    if (claim >= end || cost_ns <= 0)
+        return 0;
+    double latency_ns = LATENCY_NS;
+    if (!atomic_load_explicit(&frame->fenced, memory_order_relaxed))
+        latency_ns += cost_ns < PARK_PATIENCE_NS ? cost_ns : 2 * PARK_PATIENCE_NS;
+    return fm_local_host->grant(end - claim, cost_ns, latency_ns);
+}
+
+/* Makes the claim of an unfenced owner final: it parks, or the kernel runs a barrier on its processor.
+   The limit is 0 already. */
+static void settle_claim(struct fm_local_frame *frame)
+{
+    const uint64_t patience = fm_base_ns_to_ticks(PARK_PATIENCE_NS);
+    const uint64_t begun = fm_base_ticks();
+    while (atomic_load_explicit(&frame->parked, memory_order_acquire) == 0) {
+        if (fm_base_ticks() - begun > patience) {
+            (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+            return;
+        }
+        fm_base_relax();
+    }
+}
+
+/* Under lock, the owner unfenced: what is taken from the end of the span. The limit stays 0, so that
+   the owner parks at its next claim and takes over the mode. */
+static size_t take_unfenced(struct fm_local_frame *frame, double cost_ns)
+{
+    settle_claim(frame);
+    const size_t claim = atomic_load_explicit(&frame->claim, memory_order_seq_cst);
+    return worth(frame, claim, cost_ns);
+}
+
+/* Under lock, the owner fenced: sets limits until one is above the claim. */
+static size_t take_fenced(struct fm_local_frame *frame, size_t claim, double cost_ns)
+{
+    const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
+    for (int i = 0; i < FENCED_TRIES; i++) {
+        const size_t taken = worth(frame, claim, cost_ns);
+        if (taken == 0)
+            break;
+        atomic_store_explicit(&frame->limit, end - taken, memory_order_seq_cst);
+        claim = atomic_load_explicit(&frame->claim, memory_order_seq_cst);
+        if (claim <= end - taken)
+            return taken;
+    }
+    atomic_store_explicit(&frame->limit, end, memory_order_relaxed);
+    return 0;
+}
+
+/* Under lock: moves the end of the span down and returns by how much. */
+static size_t take(struct fm_local_frame *frame, size_t claim, double cost_ns)
+{
+    const bool fenced = atomic_load_explicit(&frame->fenced, memory_order_relaxed);
+    const size_t taken =
+        fenced ? take_fenced(frame, claim, cost_ns) : take_unfenced(frame, cost_ns);
+    if (taken == 0)
+        return 0;
+    const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed) - taken;
+    frame->fence_next = !fm_local_asymmetric || cost_ns > FM_LOCAL_FENCED_NS;
+    atomic_store_explicit(&frame->end, end, memory_order_relaxed);
+    return taken;
+}
+
+static bool descends_from(const struct fm_local_map *map, const struct fm_local_map *ancestor)
+{
+    while (map != NULL && map != ancestor)
+        map = map->parent;
+    return map != NULL;
+}
+
+/* Whether a thief may take from this map. A thread that waits for its own map takes from nothing else:
+   it could be held up for long by an element that nobody waits for. */
+static bool admits(const struct fm_local_map *map, const struct fm_local_map *only)
+{
+    if (!atomic_load_explicit(&map->shared, memory_order_relaxed) ||
+        atomic_load_explicit(&map->stop, memory_order_relaxed))
+        return false;
+    if (only != NULL)
+        return descends_from(map, only);
+    const uint32_t helpers = atomic_load_explicit(&map->helpers, memory_order_relaxed);
+    return (int)(helpers & ~FM_LOCAL_OWNER_SLEEPS) + 1 < map->width;
+}
+
+/* Counts the thread once for each map that it helps. */
+static void note_worker(struct fm_local_thread *thief, struct fm_local_map *map)
+{
+    atomic_fetch_add_explicit(&map->stolen, 1, memory_order_relaxed);
+    if (map->owner == thief || (thief->joined == map && thief->joined_serial == fm_local_map_serial(map)))
+        return;
+    thief->joined = map;
+    thief->joined_serial = fm_local_map_serial(map);
+    atomic_fetch_add_explicit(&map->workers, 1, memory_order_relaxed);
+}
+
+/* The last touch of a map: once the count is down its owner may return and use the memory again. */
+static void leave(struct fm_local_map *map)
+{
+    const uint32_t before = atomic_fetch_sub_explicit(&map->helpers, 1, memory_order_release);
+    if (before == (FM_LOCAL_OWNER_SLEEPS | 1u))
+        fm_local_futex_wake(&map->helpers, 1);
+}
+
+/* A span of a map in a thief's hands: the map cannot end before it is given back by leave(). */
+struct loot {
+    struct fm_local_map *map;
+    size_t first;
+    size_t count;
+};
+
+static void run_stolen(struct fm_local_frame *frame, const struct loot *loot, double cost_ns)
+{
+    struct fm_local_map *map = loot->map;
+    const struct fm_base_fenv old = fm_base_fenv_swap(&map->fenv);
+    const uint64_t begun = fm_base_ticks();
+    fm_local_frame_open(frame, map, loot->first, loot->first + loot->count,
+                        cost_ns > FM_LOCAL_FENCED_NS, memory_order_seq_cst);
+    atomic_store_explicit(&frame->start_ticks, begun, memory_order_relaxed);
+    /* A stop that was called before this frame could be seen. */
+    if (atomic_load_explicit(&map->stop, memory_order_seq_cst))
+        atomic_store_explicit(&frame->limit, 0, memory_order_relaxed);
+    fm_local_pool_pass_on((double)loot->count * cost_ns);
+    fm_local_run_all(frame, cost_ns);
+    atomic_fetch_add_explicit(&map->busy_ticks, fm_base_ticks() - begun, memory_order_relaxed);
+    const unsigned raised = fm_base_fenv_leave(&old);
+    if (raised != 0)
+        atomic_fetch_or_explicit(&map->raised, raised, memory_order_relaxed);
+}
+
+static struct loot grab(struct fm_local_frame *victim, const struct fm_local_map *only,
+                        double cost_ns)
+{
+    struct loot loot = {0};
+    if (!fm_local_try_lock(victim))
+        return loot;
+    if (atomic_load_explicit(&victim->active, memory_order_acquire) && admits(victim->map, only)) {
+        const size_t claim = atomic_load_explicit(&victim->claim, memory_order_relaxed);
+        loot.map = fm_local_frame_map(victim);
+        loot.count = take(victim, claim, cost_ns);
+        loot.first = atomic_load_explicit(&victim->end, memory_order_relaxed);
+    }
+    if (loot.count > 0)
+        atomic_fetch_add_explicit(&loot.map->helpers, 1, memory_order_relaxed);
+    fm_local_unlock(victim);
+    return loot;
+}
+
+bool fm_local_steal(struct fm_local_thread *thief, struct fm_local_frame *victim,
+                    const struct fm_local_map *only)
+{
+    if (!atomic_load_explicit(&victim->active, memory_order_relaxed) ||
+        fm_local_unclaimed(victim) == 0)
+        return false;
+    const size_t claim = atomic_load_explicit(&victim->claim, memory_order_relaxed);
+    const double cost_ns = fm_local_observed_cost_ns(victim, fm_base_ticks());
+    if (worth(victim, claim, cost_ns) == 0)
+        return false;
+    struct fm_local_frame *frame = fm_local_frame_push(thief);
+    if (frame == NULL)
+        return false;
+    const struct loot loot = grab(victim, only, cost_ns);
+    if (loot.count > 0) {
+        note_worker(thief, loot.map);
+        run_stolen(frame, &loot, cost_ns);
+    }
+    fm_local_frame_pop(frame);
+    if (loot.count > 0)
+        leave(loot.map);
+    return loot.count > 0;
+}
+
+bool fm_local_steal_from(struct fm_local_thread *thief, struct fm_local_thread *victim,
+                         const struct fm_local_map *only)
+{
+    for (struct fm_local_frame *f = victim->base; f != NULL;
+         f = atomic_load_explicit(&f->inner, memory_order_acquire))
+        if (fm_local_steal(thief, f, only))
+            return true;
+    return false;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The thief's side of a frame. See frame.h. */
+#ifndef FM_LOCAL_STEAL_H
+#define FM_LOCAL_STEAL_H
+
+#include "tier/local/frame.h"
+
+/*
+ * Takes part of `victim`'s span if that shortens its map, and computes it on the calling thread.
+ * only: take from that map and from maps inside its elements; NULL: from any. False: nothing taken.
+ */
+bool fm_local_steal(struct fm_local_thread *thief, struct fm_local_frame *victim,
+                    const struct fm_local_map *only);
+
+/* fm_local_steal() over all frames of a thread, outermost first: the largest pieces lie there. */
+bool fm_local_steal_from(struct fm_local_thread *thief, struct fm_local_thread *victim,
+                         const struct fm_local_map *only);
+
+/* What an element costs the frame's owner now, as far as can be seen from outside; 0: unknown. */
+double fm_local_observed_cost_ns(struct fm_local_frame *frame, uint64_t now);
+
+/* Elements not begun in an open frame, as far as can be seen without asking its owner. */
+size_t fm_local_unclaimed(const struct fm_local_frame *frame);
+
+/* Asks the kernel for the right to use expedited membarriers, once per process (and after a fork). */
+void fm_local_barrier_register(void);
+
+#endif

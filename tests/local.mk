@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The tests. To add one, append its name to the list that fits, and say what it links:
+#   C tests are tests/NAME.c on test.h. Those of the public interface link what users link (test_public),
+#   those of internals the library without its version script (test_internal).
+#   Shell tests are tests/NAME.sh on tap.sh. Those that look at what is installed are left out of
+#   check-san and check-tsan.
+
+c_tests = tests/test_base tests/test_settings tests/fuzz/test_fuzz_replay tests/test_align \
+    tests/test_topology
+fortran_tests = tests/test_fortran
+shell_tests = tests/examples.sh
+installed_tests = tests/exports.sh tests/install.sh
+lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
+lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/lint/cppcheck.sh \
+    tests/lint/tidy.sh
+
+test_public = libtest.la libfastmap.la
+test_internal = libtest.la libfastmap-internal.la
+
+tests_test_base_LDADD = $(test_internal)
+tests_test_settings_LDADD = $(test_internal)
+# It fails one allocation after the other.
+tests_test_settings_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
+tests_test_topology_LDADD = $(test_internal) -lm
+tests_test_topology_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
+tests_fuzz_test_fuzz_replay_SOURCES = tests/fuzz/test_fuzz_replay.c tests/fuzz/fuzz_settings.c
+tests_fuzz_test_fuzz_replay_LDADD = $(test_internal)
+tests_test_align_SOURCES = tests/test_align.c $(align_parts)
+tests_test_align_LDADD = $(test_public) -lm
+EXTRA_DIST += tests/fuzz/corpus
+
+# A contained procedure as the function makes gfortran put code on the stack.
+tests_test_fortran_LDFLAGS = $(AM_LDFLAGS) -Wl,-z,execstack
+tests_test_fortran_SOURCES = include/fastmap.f90 tests/fortran_elements.f90 tests/test_fortran.f90
+# A compiled module must be there before it is used.
+tests/fortran_elements.$(OBJEXT): include/fastmap.$(OBJEXT)
+tests/test_fortran.$(OBJEXT): include/fastmap.$(OBJEXT) tests/fortran_elements.$(OBJEXT)
+
+TESTS = $(shell_tests)
+if HAVE_CUNIT
+check_LTLIBRARIES += libtest.la
+check_PROGRAMS += $(c_tests)
+TESTS += $(c_tests)
+endif
+if HAVE_FORTRAN
+check_PROGRAMS += $(fortran_tests)
+TESTS += $(fortran_tests)
+endif
+if !SANITIZED
+TESTS += $(installed_tests) $(lint_quick)
+endif
+
+libtest_la_SOURCES = tests/test.c tests/test.h
+libtest_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS) -pthread
+libtest_la_LIBADD = $(CUNIT_LIBS) -lpthread
+
+EXTRA_DIST += tests/tap.sh tests/count.sh $(shell_tests) $(installed_tests) $(lint_tests)
+
+# ---- The harness -------------------------------------------------------------------------------------
+
+tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(tap_driver)
+TEST_EXTENSIONS = .sh
+SH_LOG_DRIVER = $(tap_driver)
+SH_LOG_COMPILER = $(SHELL)
+
+# A test sees this build and no settings of the user's. halt_on_error and the like: the first finding of
+# a sanitizer ends the program, which the harness counts as an error.
+AM_TESTS_ENVIRONMENT = \
+    srcdir='$(abs_top_srcdir)'; export srcdir; \
+    builddir='$(abs_top_builddir)'; export builddir; \
+    version='$(PACKAGE_VERSION)'; export version; \
+    CC='$(CC)'; export CC; \
+    CXX='$(CXX)'; export CXX; \
+    PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG; \
+    HWLOC_CFLAGS='$(HWLOC_CFLAGS)'; export HWLOC_CFLAGS; \
+    CLANG_FORMAT='$(CLANG_FORMAT)'; export CLANG_FORMAT; \
+    CLANG_TIDY='$(CLANG_TIDY)'; export CLANG_TIDY; \
+    CPPCHECK='$(CPPCHECK)'; export CPPCHECK; \
+    SHELLCHECK='$(SHELLCHECK)'; export SHELLCHECK; \
+    HOME='$(abs_top_builddir)/tests'; export HOME; \
+    unset FASTMAP_CONFIG FASTMAP_SECRET FASTMAP_SECRET_FILE FASTMAP_EXEC_POLICY FASTMAP_VERBOSITY \
+        FASTMAP_MAX_LOCAL_WORKERS FASTMAP_BIND FASTMAP_PROGRESS XDG_CONFIG_HOME; \
+    TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 die_after_fork=0 $$TSAN_OPTIONS"; \
+    export TSAN_OPTIONS; \
+    UBSAN_OPTIONS="print_stacktrace=1 $$UBSAN_OPTIONS"; export UBSAN_OPTIONS;
