@@ -18,8 +18,7 @@ struct search {
     const struct bench_runner *loop;
     struct bench_map map;
     struct bench_element *in;
-    double target;    /* part of the ideal speed */
-    double longest_s; /* no plain loop longer than this is tried */
+    double target; /* part of the ideal speed */
 };
 
 /* What one probe of the search saw. */
@@ -30,7 +29,7 @@ struct probe {
 
 static struct probe probe(const struct search *s, uint32_t steps)
 {
-    enum { rounds = 5 };
+    enum { rounds = 3 };
     const double batch_s = 1e-3;
     double efficiency[rounds], element_ns[rounds];
     for (size_t i = 0; i < s->map.n; i++)
@@ -46,26 +45,40 @@ static struct probe probe(const struct search *s, uint32_t steps)
                           bench_quantile(element_ns, rounds, 0.5)};
 }
 
-static uint32_t most_steps(const struct search *s)
+/* Costs are tried up to a plain loop of 0.1 s, or four times what the shortest elements take. */
+static double longest_loop_s(const struct search *s)
 {
-    return (uint32_t)(1e9 * s->longest_s / (double)s->map.n / s->cost.step_ns);
+    const double shortest = 1e-9 * s->cost.call_ns * (double)s->map.n;
+    return shortest > 0.025 ? 4 * shortest : 0.1;
 }
 
-/* Prints the shortest element that reaches the target: doubling first, then bisection to 5%. */
-static void print_granularity(const struct search *s)
+static bool too_long(const struct search *s, uint32_t steps)
 {
-    uint32_t low = 0, high = 1;
+    return 1e-9 * s->cost.step_ns * steps * (double)s->map.n > longest_loop_s(s);
+}
+
+static void print_ns(const char *relation, double ns)
+{
+    printf(" %5s%9.1f", relation, ns);
+    fflush(stdout);
+}
+
+/* Prints the shortest element that reaches the target, searched from `low` steps up: doubling first,
+   then bisection to 5%. Returns steps from which a search for a higher target may begin. */
+static uint32_t print_granularity(const struct search *s, uint32_t low)
+{
+    uint32_t high = low + 1;
     struct probe p = probe(s, low);
     if (p.efficiency >= s->target) {
-        printf(" %5s%9.1f", "<=", p.element_ns);
-        return;
+        print_ns(low == 0 ? "<=" : "", p.element_ns);
+        return low;
     }
     while ((p = probe(s, high)).efficiency < s->target) {
         low = high;
         high *= 2;
-        if (high > most_steps(s)) {
-            printf(" %5s%9.1f", ">", p.element_ns);
-            return;
+        if (too_long(s, high)) {
+            print_ns(">", p.element_ns);
+            return low;
         }
     }
     while (high - low > 1 + high / 20) {
@@ -78,30 +91,37 @@ static void print_granularity(const struct search *s)
             low = middle;
         }
     }
-    printf(" %5s%9.1f", "", p.element_ns);
+    print_ns("", p.element_ns);
+    return high;
 }
 
-static void print_row(struct search *s, const double *targets, size_t count)
+/* One runner: for each n, the granularity for each target, the lower one first. */
+static void print_row(struct search *s)
 {
-    const size_t ns[] = {1000, 100000, 10000000};
+    static const size_t ns[] = {1000, 100000, 10000000};
+    static const double targets[] = {0.5, 0.9};
     printf("%-18s", s->runner->name);
-    for (size_t t = 0; t < count; t++) {
-        for (size_t i = 0; i < sizeof ns / sizeof ns[0]; i++) {
-            s->map.n = ns[i];
+    for (size_t i = 0; i < sizeof ns / sizeof ns[0]; i++) {
+        uint32_t low = 0;
+        s->map.n = ns[i];
+        for (size_t t = 0; t < sizeof targets / sizeof targets[0]; t++) {
             s->target = targets[t];
-            print_granularity(s);
-            fflush(stdout);
+            low = print_granularity(s, low);
         }
     }
     printf("\n");
 }
 
+static bool is_searched(enum bench_kind kind)
+{
+    return kind == BENCH_PEER || kind == BENCH_FASTMAP || kind == BENCH_BLOCK_FASTMAP;
+}
+
 int main(int argc, char **argv)
 {
-    static const double targets[] = {0.5, 0.9};
     static struct bench_plan plan;
     const size_t most = 10000000;
-    struct search s = {.in = malloc(most * sizeof *s.in), .longest_s = 0.5};
+    struct search s = {.in = malloc(most * sizeof *s.in)};
     bench_value *out = malloc(most * sizeof *out);
     if (s.in == NULL || out == NULL)
         abort();
@@ -118,15 +138,16 @@ int main(int argc, char **argv)
                                .out_size = sizeof *out};
     bench_print_setting();
     printf("METG: the shortest element, in ns, at which a part of the ideal speed is reached\n"
-           "%-18s %14s %14s %14s %14s %14s %14s\n%-18s %14s %14s %14s %14s %14s %14s\n",
-           "", "50%", "50%", "50%", "90%", "90%", "90%", "n =", "1000", "100000", "10000000",
-           "1000", "100000", "10000000");
+           "%-18s %29s %29s %29s\n%-18s",
+           "", "n = 1000", "n = 100000", "n = 10000000", "");
+    for (int i = 0; i < 3; i++)
+        printf(" %14s %14s", "50%", "90%");
+    printf("\n");
     for (size_t r = 0; r < plan.count; r++) {
-        const enum bench_kind kind = plan.runners[r].kind;
         s.runner = &plan.runners[r];
         s.loop = &plan.runners[bench_base(&plan, r)];
-        if (kind == BENCH_PEER || kind == BENCH_FASTMAP || kind == BENCH_BLOCK_FASTMAP)
-            print_row(&s, targets, sizeof targets / sizeof targets[0]);
+        if (is_searched(s.runner->kind))
+            print_row(&s);
     }
     free(out);
     free(s.in);

@@ -5,8 +5,8 @@
 #   Shell tests are tests/NAME.sh on tap.sh. Those that look at what is installed are left out of
 #   check-san and check-tsan.
 
-c_tests = tests/test_base tests/test_settings tests/fuzz/test_fuzz_replay tests/test_align \
-    tests/test_topology
+c_tests = tests/test_base tests/test_settings tests/test_topology tests/fuzz/test_fuzz_replay \
+    tests/test_align
 fortran_tests = tests/test_fortran
 shell_tests = tests/examples.sh
 installed_tests = tests/exports.sh tests/install.sh

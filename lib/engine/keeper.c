@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The keeper's loop: look, then sleep for a while: 0.1 ms after it was called, twice as long each time
- * up to a limit while maps run or come, for ever when there was nothing for a while. Each look costs a
- * few microseconds, so a busy process spends less than a thousandth of a core on it, an idle one
- * nothing.
+ * up to 10 ms while maps run or come. When nothing has happened for a while it dozes and looks four times
+ * a second; a map that may need it sooner calls it. A look costs a few microseconds: a busy process
+ * spends less than a thousandth of a core on it, an idle one less than a ten-thousandth.
  *
  * `mutex` protects the thread's life and its wishes; `display` the slot of the map that is shown, and
  * the drawing. The keeper never holds `mutex` while it looks. The map in the slot cannot end before it
@@ -26,7 +26,8 @@
 
 #define FIRST_LOOK_NS 100000u
 #define LAST_LOOK_NS 10000000u
-#define QUIET_LOOKS 10 /* at the longest interval, with nothing going on */
+#define DOZE_NS 250000000u
+#define QUIET_LOOKS 10 /* with nothing going on, then it dozes */
 
 static struct {
     pthread_mutex_t mutex;
@@ -34,6 +35,7 @@ static struct {
     pthread_t thread;
     bool made;
     bool stop;
+    bool roused; /* somebody called since the last look */
     bool want_pool;
     int want_width;
     enum fastmap_bind want_bind;
@@ -152,20 +154,17 @@ static void *keeper_main(void *argument)
             make_pool();
         pthread_mutex_unlock(&keeper.mutex);
         fm_base_clock_calibrate();
-        quiet = look(&activity) ? 0 : quiet + 1;
+        const bool busy = look(&activity);
         pthread_mutex_lock(&keeper.mutex);
+        quiet = busy || keeper.roused ? 0 : quiet + 1;
+        interval = keeper.roused ? FIRST_LOOK_NS : interval;
+        keeper.roused = false;
         if (keeper.stop || keeper.want_pool)
             continue;
-        if (quiet > QUIET_LOOKS) {
-            atomic_store(&keeper.awake, false);
-            pthread_cond_wait(&keeper.called, &keeper.mutex);
-            atomic_store(&keeper.awake, true);
-            interval = FIRST_LOOK_NS;
-            quiet = 0;
-        } else {
-            sleep_for(interval);
-            interval = 2 * interval < LAST_LOOK_NS ? 2 * interval : LAST_LOOK_NS;
-        }
+        const bool dozes = quiet > QUIET_LOOKS;
+        atomic_store(&keeper.awake, !dozes);
+        sleep_for(dozes ? DOZE_NS : interval);
+        interval = 2 * interval < LAST_LOOK_NS ? 2 * interval : LAST_LOOK_NS;
     }
     pthread_mutex_unlock(&keeper.mutex);
     return argument;
@@ -185,7 +184,6 @@ static void make_keeper(void)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     keeper.stop = false;
-    atomic_store(&keeper.awake, true);
     keeper.made = pthread_create(&keeper.thread, NULL, keeper_main, NULL) == 0;
     if (keeper.made)
         (void)pthread_setname_np(keeper.thread, "fastmap-keeper");
@@ -197,8 +195,11 @@ static void rouse(void)
 {
     if (!keeper.made)
         make_keeper();
-    else
-        pthread_cond_signal(&keeper.called);
+    if (!keeper.made)
+        return;
+    keeper.roused = true;
+    atomic_store(&keeper.awake, true);
+    pthread_cond_signal(&keeper.called);
 }
 
 bool fm_engine_keeper_awake(void)

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/waited.h"
 #include "engine/check.h"
 #include "engine/engine.h"
 #include "engine/history.h"
@@ -29,7 +30,8 @@
 #define BATCH_NS 1000.0          /* between looks at the clock, at first */
 #define BATCH_MOST_NS 20000.0    /* later, while somebody else could help */
 #define BATCH_ALONE_NS 1000000.0 /* where nobody could */
-#define SHOW_AFTER_NS 2e8        /* a map computed alone so long may need a progress line */
+#define WATCH_NS 1e6             /* longer maps are worth waking the keeper for */
+#define SHOW_NS 2e8              /* or, where nobody could help, if only to show progress */
 #define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
 
 /* Threads of the caller's session that may compute this map. */
@@ -88,7 +90,8 @@ static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uin
     fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
 }
 
-static void compute_timed(struct fm_engine_map *run, int width)
+/* The caller's own span. Returns the nanoseconds for which it had no processor, as far as known. */
+static uint64_t compute_timed(struct fm_engine_map *run, int width)
 {
     const size_t n = run->map->n;
     size_t left = n;
@@ -106,18 +109,23 @@ static void compute_timed(struct fm_engine_map *run, int width)
             learn_cost(run, n - left, before - left, then, now);
         const double elapsed_ns = fm_base_ticks_to_ns(now - run->begun_ticks);
         batch_ns = next_batch_ns(elapsed_ns, width);
-        if (elapsed_ns > SHOW_AFTER_NS && fm_engine_progress_wanted(run->session))
+        if (width > 1 ? elapsed_ns > WATCH_NS
+                      : elapsed_ns > SHOW_NS && fm_engine_progress_wanted(run->session))
             fm_engine_keeper_call();
     }
-    if (left > 0)
-        fm_local_advance_all(run->frame, run->cost_ns);
+    if (left == 0)
+        return 0;
+    const bool lasting = (double)left * run->cost_ns > FM_LOCAL_LASTING_NS;
+    const uint64_t waited_ns = lasting ? fm_base_waited_ns() : 0;
+    fm_local_advance_all(run->frame, run->cost_ns);
+    return lasting ? fm_base_waited_ns() - waited_ns : 0;
 }
 
-/* What the map took, and what the loop would have: the threads' busy time. */
+/* What the map took, and what the loop would have: the threads' busy time, the caller's being own_ns. */
 static void account(struct fm_engine_map *run, const struct fm_local_result *result,
-                    uint64_t own_ticks, uint64_t ended, struct fastmap_report *report)
+                    double own_ns, uint64_t ended, struct fastmap_report *report)
 {
-    const double busy_ns = fm_base_ticks_to_ns(own_ticks + result->busy_ticks);
+    const double busy_ns = own_ns + (double)result->busy_ns;
     const size_t computed = run->map->n - result->skipped;
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
@@ -158,14 +166,15 @@ static int run_timed(struct fm_engine_map *run, int width, struct fastmap_report
     struct fastmap_report own = FASTMAP_REPORT();
     if (report == NULL)
         report = &own;
-    if (width > 1 && run->cost_ns <= 0)
+    if (width > 1 && (run->cost_ns <= 0 || (double)run->map->n * run->cost_ns > WATCH_NS))
         fm_engine_keeper_call();
     run->begun_ticks = fm_base_ticks();
-    compute_timed(run, width);
-    const uint64_t own_ticks = fm_base_ticks() - run->begun_ticks;
+    const uint64_t waited_ns = compute_timed(run, width);
+    const double busy_ns =
+        fm_base_ticks_to_ns(fm_base_ticks() - run->begun_ticks) - (double)waited_ns;
     fm_local_finish(run->frame, &result);
     take_off_display(run);
-    account(run, &result, own_ticks, fm_base_ticks(), report);
+    account(run, &result, busy_ns, fm_base_ticks(), report);
     if (!fm_local_inside())
         fm_engine_closing_say(run->session, run->map->label, report);
     return outcome(run);

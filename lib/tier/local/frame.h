@@ -80,7 +80,7 @@ struct fm_local_map {
     _Atomic bool shared;                             /* others may take from its frames */
     _Atomic bool stop;                               /* begin no more elements */
     _Atomic unsigned raised;                         /* exception flags that helpers raised */
-    _Atomic uint64_t busy_ticks;                     /* helpers' time in elements */
+    _Atomic uint64_t busy_ns;                     /* helpers' time in elements, on a processor */
     _Atomic size_t stolen;                           /* spans taken by thieves */
     _Atomic size_t skipped;                          /* elements not computed because of stop */
     _Atomic int workers;                             /* threads that have computed */
@@ -110,6 +110,7 @@ struct fm_local_frame {
     _Atomic(struct fm_local_frame *) inner; /* the frame above, open or not; NULL: none made yet */
     _Atomic size_t start;              /* first element of the span */
     _Atomic uint64_t start_ticks;      /* when it was begun; 0: nobody looked at the clock */
+    _Atomic double expected_ns;        /* an element's cost, before the span tells by itself */
     _Atomic size_t seen_claim;         /* the claim when a thief last looked ... */
     _Atomic uint64_t seen_ticks;       /* ... and when that was */
 

@@ -14,6 +14,10 @@
 
 struct fm_local_frame;
 
+/* Spans that are expected to last longer are accounted without the time that their thread waited for a
+   processor: on a busy machine the plain loop's time would be overestimated. */
+#define FM_LOCAL_LASTING_NS 10000000.0
+
 /* ---- A map in the calling thread (map.c, run.c, join.c) ---- */
 
 /* Tells the tier whom to ask. Once, before everything else. */
@@ -42,7 +46,7 @@ bool fm_local_is_shared(const struct fm_local_frame *frame);
 struct fm_local_result {
     size_t skipped;      /* elements not computed because the host said stop */
     size_t stolen;       /* spans that thieves took */
-    uint64_t busy_ticks; /* helpers' time in elements, the caller's not included */
+    uint64_t busy_ns;    /* helpers' time in elements, the caller's not included */
     int workers;         /* threads that computed, the caller included */
 };
 

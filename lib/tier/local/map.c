@@ -41,7 +41,7 @@ static void clear_counters(struct fm_local_map *map)
     atomic_store_explicit(&map->shared, false, memory_order_relaxed);
     atomic_store_explicit(&map->stop, false, memory_order_relaxed);
     atomic_store_explicit(&map->raised, 0, memory_order_relaxed);
-    atomic_store_explicit(&map->busy_ticks, 0, memory_order_relaxed);
+    atomic_store_explicit(&map->busy_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&map->stolen, 0, memory_order_relaxed);
     atomic_store_explicit(&map->skipped, 0, memory_order_relaxed);
     atomic_store_explicit(&map->workers, 1, memory_order_relaxed);
@@ -90,6 +90,7 @@ void fm_local_advance_all(struct fm_local_frame *frame, double cost_ns)
 void fm_local_set_cost(struct fm_local_frame *frame, double cost_ns, uint64_t start_ticks)
 {
     atomic_store_explicit(&frame->start_ticks, start_ticks, memory_order_relaxed);
+    atomic_store_explicit(&frame->expected_ns, cost_ns, memory_order_relaxed);
     fm_local_set_mode(frame, cost_ns);
 }
 
@@ -188,7 +189,7 @@ void fm_local_finish(struct fm_local_frame *frame, struct fm_local_result *resul
         *result = (struct fm_local_result){
             .skipped = atomic_load_explicit(&map->skipped, memory_order_relaxed),
             .stolen = atomic_load_explicit(&map->stolen, memory_order_relaxed),
-            .busy_ticks = atomic_load_explicit(&map->busy_ticks, memory_order_relaxed),
+            .busy_ns = atomic_load_explicit(&map->busy_ns, memory_order_relaxed),
             .workers = atomic_load_explicit(&map->workers, memory_order_relaxed),
         };
     fm_local_frame_pop(frame);

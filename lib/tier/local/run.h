@@ -64,6 +64,7 @@ static inline void fm_local_frame_open(struct fm_local_frame *frame, struct fm_l
     atomic_store_explicit(&frame->start, first, memory_order_relaxed);
     atomic_store_explicit(&frame->start_ticks, 0, memory_order_relaxed);
     atomic_store_explicit(&frame->seen_ticks, 0, memory_order_relaxed);
+    atomic_store_explicit(&frame->expected_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&frame->active, true, order);
 }
 

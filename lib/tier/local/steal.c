@@ -6,10 +6,13 @@
 #include "tier/local/steal.h"
 
 #include <linux/membarrier.h>
+#include <math.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/waited.h"
 #include "tier/local/futex.h"
+#include "tier/local/local.h"
 #include "tier/local/pool.h"
 #include "tier/local/run.h"
 #include "tier/local/thread.h"
@@ -40,7 +43,8 @@ static double cost_since(size_t from, uint64_t from_ticks, size_t claim, uint64_
 
 /*
  * What an element costs the owner now: the larger of the average over its span and the pace since
- * somebody last looked. The second finds the heavy block behind a million cheap elements.
+ * somebody last looked. The second finds the heavy block behind a million cheap elements. Before the
+ * first element is done there is neither, and what was expected counts.
  */
 double fm_local_observed_cost_ns(struct fm_local_frame *frame, uint64_t now)
 {
@@ -58,7 +62,9 @@ double fm_local_observed_cost_ns(struct fm_local_frame *frame, uint64_t now)
         }
     }
     const double pace = seen_ticks != 0 ? cost_since(seen, seen_ticks, claim, now) : 0;
-    return pace > average ? pace : average;
+    const double expected =
+        claim <= start + 1 ? atomic_load_explicit(&frame->expected_ns, memory_order_relaxed) : 0;
+    return fmax(fmax(pace, average), expected);
 }
 
 static size_t worth(struct fm_local_frame *frame, size_t claim, double cost_ns)
@@ -73,7 +79,7 @@ static size_t worth(struct fm_local_frame *frame, size_t claim, double cost_ns)
 }
 
 /* Makes the claim of an unfenced owner final: it parks, or the kernel runs a barrier on its processor.
-   The limit is 0 already. */
+   The limit is 0. */
 static void settle_claim(struct fm_local_frame *frame)
 {
     const uint64_t patience = fm_base_ns_to_ticks(PARK_PATIENCE_NS);
@@ -91,6 +97,7 @@ static void settle_claim(struct fm_local_frame *frame)
    the owner parks at its next claim and takes over the mode. */
 static size_t take_unfenced(struct fm_local_frame *frame, double cost_ns)
 {
+    atomic_store_explicit(&frame->limit, 0, memory_order_seq_cst);
     settle_claim(frame);
     const size_t claim = atomic_load_explicit(&frame->claim, memory_order_seq_cst);
     return worth(frame, claim, cost_ns);
@@ -176,17 +183,25 @@ struct loot {
 static void run_stolen(struct fm_local_frame *frame, const struct loot *loot, double cost_ns)
 {
     struct fm_local_map *map = loot->map;
+    const double work_ns = (double)loot->count * cost_ns;
     const struct fm_base_fenv old = fm_base_fenv_swap(&map->fenv);
+    const bool lasting = work_ns > FM_LOCAL_LASTING_NS;
+    const uint64_t waited_ns = lasting ? fm_base_waited_ns() : 0;
     const uint64_t begun = fm_base_ticks();
     fm_local_frame_open(frame, map, loot->first, loot->first + loot->count,
                         cost_ns > FM_LOCAL_FENCED_NS, memory_order_seq_cst);
     atomic_store_explicit(&frame->start_ticks, begun, memory_order_relaxed);
+    atomic_store_explicit(&frame->expected_ns, cost_ns, memory_order_relaxed);
     /* A stop that was called before this frame could be seen. */
     if (atomic_load_explicit(&map->stop, memory_order_seq_cst))
         atomic_store_explicit(&frame->limit, 0, memory_order_relaxed);
-    fm_local_pool_pass_on((double)loot->count * cost_ns);
+    fm_local_pool_pass_on(work_ns);
     fm_local_run_all(frame, cost_ns);
-    atomic_fetch_add_explicit(&map->busy_ticks, fm_base_ticks() - begun, memory_order_relaxed);
+    double busy_ns = fm_base_ticks_to_ns(fm_base_ticks() - begun);
+    if (lasting)
+        busy_ns -= (double)(fm_base_waited_ns() - waited_ns);
+    if (busy_ns > 0)
+        atomic_fetch_add_explicit(&map->busy_ns, (uint64_t)busy_ns, memory_order_relaxed);
     const unsigned raised = fm_base_fenv_leave(&old);
     if (raised != 0)
         atomic_fetch_or_explicit(&map->raised, raised, memory_order_relaxed);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/waited.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* The file is one line: time on a processor, time waiting for one, number of turns. */
+uint64_t fm_base_waited_ns(void)
+{
+    const int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    char text[96];
+    const ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    uint64_t waited = 0;
+    return sscanf(text, "%*u %" SCNu64, &waited) == 1 ? waited : 0;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The scheduler's decisions as properties over many offers, drawn from a fixed seed: a grant is never
+ * worse than its neighbours or than none, and nothing that a clock can produce leaves the range that
+ * callers rely on.
+ */
+#include <math.h>
+#include <stdint.h>
+
+#include "sched/share.h"
+#include "sched/split.h"
+#include "test.h"
+
+#define SIZE_MOST ((size_t)-1)
+
+/* ---- Offers ------------------------------------------------------------------------------------ */
+
+static uint64_t state = 20260101;
+
+static uint64_t draw(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+/* Log-uniform over [10^low, 10^high). */
+static double draw_time(double low, double high)
+{
+    const double u = (double)(draw() >> 11) / 9007199254740992.0;
+    return pow(10, low + u * (high - low));
+}
+
+static struct fm_sched_offer draw_offer(void)
+{
+    return (struct fm_sched_offer){
+        .left = draw() % ((size_t)1 << draw() % 40) + draw() % 4,
+        .begun = (double)(draw() % 3) * 0.5,
+        .owner_ns = draw_time(-1, 9),
+        .thief_ns = draw_time(-1, 9),
+        .transport_ns = draw() % 2 ? 0 : draw_time(-1, 7),
+        .latency_ns = draw() % 4 ? draw_time(0, 10) : 0,
+    };
+}
+
+#define OFFER_FORMAT "left %zu, begun %g, owner %g, thief %g, transport %g, latency %g: grant %zu"
+#define OFFER_VALUES(o, grant) \
+    (o).left, (o).begun, (o).owner_ns, (o).thief_ns, (o).transport_ns, (o).latency_ns, (grant)
+
+/* ---- The split equation ------------------------------------------------------------------------ */
+
+TEST(a_grant_is_never_worse_than_its_neighbours_or_than_none)
+{
+    for (int i = 0; i < 200000; i++) {
+        const struct fm_sched_offer o = draw_offer();
+        const size_t x = fm_sched_split(&o);
+        if (!CHECK_TRUE(x <= o.left, OFFER_FORMAT, OFFER_VALUES(o, x)))
+            return;
+        const double with = fm_sched_makespan_ns(&o, x) * (1 - 1e-12);
+        bool best = with <= fm_sched_makespan_ns(&o, 0);
+        if (x > 0)
+            best = best && with <= fm_sched_makespan_ns(&o, x - 1);
+        if (x < o.left)
+            best = best && with <= fm_sched_makespan_ns(&o, x + 1);
+        if (!CHECK_TRUE(best, OFFER_FORMAT, OFFER_VALUES(o, x)))
+            return;
+    }
+}
+
+TEST(a_longer_latency_never_gets_a_larger_grant)
+{
+    for (int i = 0; i < 50000; i++) {
+        struct fm_sched_offer o = draw_offer();
+        const size_t before = fm_sched_split(&o);
+        o.latency_ns += draw_time(0, 9);
+        const size_t after = fm_sched_split(&o);
+        if (!CHECK_TRUE(after <= before, OFFER_FORMAT ", with less latency %zu",
+                        OFFER_VALUES(o, after), before))
+            return;
+    }
+}
+
+TEST(of_two_long_elements_the_thief_gets_one)
+{
+    const struct fm_sched_offer o = {
+        .left = 2, .owner_ns = 1e9, .thief_ns = 1e9, .latency_ns = 1e4};
+    CHECK_EQ_SIZE(fm_sched_split(&o), 1);
+}
+
+TEST(the_one_element_behind_a_long_one_that_runs_is_given_away)
+{
+    const struct fm_sched_offer o = {
+        .left = 1, .begun = 0.5, .owner_ns = 1e9, .thief_ns = 1e9, .latency_ns = 1e4};
+    CHECK_EQ_SIZE(fm_sched_split(&o), 1);
+}
+
+TEST(a_thief_that_comes_after_the_end_gets_nothing)
+{
+    const struct fm_sched_offer o = {
+        .left = 1000, .owner_ns = 10, .thief_ns = 1, .latency_ns = 10001};
+    CHECK_EQ_SIZE(fm_sched_split(&o), 0);
+}
+
+TEST(equal_sides_without_latency_share_evenly)
+{
+    struct fm_sched_offer o = {.left = 1000, .owner_ns = 5, .thief_ns = 5};
+    CHECK_EQ_SIZE(fm_sched_split(&o), 500);
+    o.thief_ns = 15; /* a third of the owner's speed: a quarter of the work */
+    CHECK_EQ_SIZE(fm_sched_split(&o), 250);
+    o.thief_ns = 5;
+    o.transport_ns = 10; /* moving it counts like computing it */
+    CHECK_EQ_SIZE(fm_sched_split(&o), 250);
+}
+
+TEST(the_owners_last_element_is_only_taken_where_that_ends_earlier)
+{
+    struct fm_sched_offer o = {.left = 1, .owner_ns = 100, .thief_ns = 100, .latency_ns = 1};
+    CHECK_EQ_SIZE(fm_sched_split(&o), 0);
+    o.thief_ns = 10;
+    CHECK_EQ_SIZE(fm_sched_split(&o), 1);
+}
+
+TEST(no_offer_however_strange_gets_more_than_there_is)
+{
+    const double strange[] = {0, -1, 5e-324, 1, 1e300, INFINITY, -INFINITY, NAN};
+    const size_t lefts[] = {0, 1, 2, 1000, SIZE_MOST / 2, SIZE_MOST - 1, SIZE_MOST};
+    enum { STRANGE = sizeof strange / sizeof *strange, LEFTS = sizeof lefts / sizeof *lefts };
+    for (int i = 0; i < STRANGE * STRANGE * STRANGE * LEFTS; i++) {
+        const struct fm_sched_offer o = {
+            .left = lefts[i % LEFTS],
+            .owner_ns = strange[i / LEFTS % STRANGE],
+            .thief_ns = strange[i / LEFTS / STRANGE % STRANGE],
+            .latency_ns = strange[i / LEFTS / STRANGE / STRANGE],
+        };
+        const size_t x = fm_sched_split(&o);
+        if (!CHECK_TRUE(x <= o.left, OFFER_FORMAT, OFFER_VALUES(o, x)))
+            return;
+    }
+}
+
+TEST(what_costs_nothing_or_is_not_known_is_not_given_away)
+{
+    struct fm_sched_offer o = {.left = 100};
+    CHECK_EQ_SIZE(fm_sched_split(&o), 0);
+    o.owner_ns = NAN;
+    o.thief_ns = 1;
+    CHECK_EQ_SIZE(fm_sched_split(&o), 0);
+    o.owner_ns = 1;
+    o.thief_ns = INFINITY;
+    CHECK_EQ_SIZE(fm_sched_split(&o), 0);
+}
+
+/* ---- Batches and blocks ------------------------------------------------------------------------ */
+
+TEST(an_unknown_cost_means_one_element)
+{
+    const double unknown[] = {0, -1, NAN};
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ_SIZE(fm_sched_batch(unknown[i], 1000, 1000000), 1);
+        CHECK_EQ_SIZE(fm_sched_block(unknown[i], 1000000), 1);
+    }
+}
+
+TEST(a_batch_is_never_empty_and_grows_by_at_most_a_factor)
+{
+    for (int i = 0; i < 50000; i++) {
+        const double cost_ns = draw_time(-3, 10);
+        const double target_ns = draw_time(2, 6);
+        const size_t done = draw() % ((size_t)1 << draw() % 34);
+        const size_t batch = fm_sched_batch(cost_ns, target_ns, done);
+        const bool fits = batch == 1 || (double)batch * cost_ns <= target_ns * (1 + 1e-9);
+        const bool careful = batch <= 8 * (done + 1);
+        if (!CHECK_TRUE(batch >= 1 && fits && careful,
+                        "cost %g ns, target %g ns, done %zu: batch %zu", cost_ns, target_ns, done,
+                        batch))
+            return;
+    }
+}
+
+TEST(a_batch_of_elements_that_cost_nothing_measurable_stays_bounded)
+{
+    CHECK_EQ_SIZE(fm_sched_batch(5e-324, 1e6, 0), 8);
+    CHECK_EQ_SIZE(fm_sched_batch(5e-324, 1e6, 100), 512);
+    CHECK_EQ_SIZE(fm_sched_batch(5e-324, 1e6, 100000), 100000);
+    CHECK_EQ_SIZE(fm_sched_batch(INFINITY, 1e6, 100000), 1);
+}
+
+TEST(a_block_lasts_long_enough_to_hide_its_call_and_short_enough_to_share)
+{
+    for (int i = 0; i < 50000; i++) {
+        const double cost_ns = draw_time(-2, 8);
+        const size_t left = draw() % ((size_t)1 << draw() % 40);
+        const size_t block = fm_sched_block(cost_ns, left);
+        const double ns = (double)block * cost_ns;
+        const bool short_enough = block == 1 || ns <= 50000.0 * (1 + 1e-9);
+        const bool long_enough = ns > 1000.0 - cost_ns;
+        if (!CHECK_TRUE(block >= 1 && short_enough && long_enough,
+                        "cost %g ns, left %zu: block %zu", cost_ns, left, block))
+            return;
+    }
+}
+
+TEST(blocks_taper_off_towards_the_end)
+{
+    size_t before = fm_sched_block(10, 1000000);
+    for (size_t left = 1000000; left > 0; left -= left > 1000 ? 1000 : left) {
+        const size_t block = fm_sched_block(10, left);
+        if (!CHECK_TRUE(block <= before, "left %zu: block %zu after %zu", left, block, before))
+            return;
+        before = block;
+    }
+    CHECK_EQ_SIZE(before, 100);
+}
+
+/* ---- Waking ------------------------------------------------------------------------------------ */
+
+static const struct fm_sched_wake wake = {.caller_ns = 10000, .latency_ns = 50000};
+
+TEST(asking_for_help_pays_only_for_work_that_outlasts_it)
+{
+    const struct {
+        size_t left;
+        double cost_ns;
+        bool pays;
+    } cases[] = {
+        {0, 1e9, false},    {1, 1e9, false}, {2, 1e6, true},     {1000, 1, false},
+        {1000, 60, false},  {1000, 200, true}, {1000000, 1, true}, {1000, 0, false},
+        {1000, NAN, false}, {1000, INFINITY, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const double gain = fm_sched_gain_ns(cases[i].left, cases[i].cost_ns, &wake);
+        CHECK_TRUE((gain > 0) == cases[i].pays, "%zu elements of %g ns: gain %g ns", cases[i].left,
+                   cases[i].cost_ns, gain);
+    }
+}
+
+TEST(a_gain_is_never_more_than_half_the_work)
+{
+    for (int i = 0; i < 50000; i++) {
+        const size_t left = draw() % ((size_t)1 << draw() % 40);
+        const double cost_ns = draw_time(-1, 8);
+        const struct fm_sched_wake price = {draw_time(1, 5), draw_time(1, 6)};
+        const double gain = fm_sched_gain_ns(left, cost_ns, &price);
+        if (!CHECK_TRUE(gain >= 0 && gain <= 0.5 * (double)left * cost_ns,
+                        "%zu elements of %g ns, wake %g and %g ns: gain %g ns", left, cost_ns,
+                        price.caller_ns, price.latency_ns, gain))
+            return;
+    }
+}
+
+TEST(missed_gains_pay_for_a_wake_once_they_reach_its_price)
+{
+    struct fm_sched_rental rental = {0};
+    for (int map = 1; map <= 13; map++) {
+        fm_sched_rental_gap(&rental, 1000);
+        const bool due = fm_sched_rental_due(&rental, 5000, &wake);
+        CHECK_TRUE(due == (map == 12), "map %d: due %d, missed %g ns", map, due, rental.missed_ns);
+    }
+}
+
+TEST(gains_missed_before_a_long_pause_do_not_count)
+{
+    struct fm_sched_rental rental = {0};
+    for (int map = 0; map < 100; map++) {
+        fm_sched_rental_gap(&rental, 1e9);
+        CHECK_TRUE(!fm_sched_rental_due(&rental, 5000, &wake), "map %d: missed %g ns", map,
+                   rental.missed_ns);
+    }
+}
+
+TEST(idle_threads_spin_longer_while_maps_come_often_but_not_for_the_out_of_reach)
+{
+    struct fm_sched_rental rental = {0};
+    const double price = fm_sched_spin_ns(&rental);
+    for (int map = 0; map < 100; map++)
+        fm_sched_rental_gap(&rental, 500000);
+    const double often = fm_sched_spin_ns(&rental);
+    CHECK_TRUE(often > 500000 && often < 5000000, "maps every 500000 ns: spin %g ns", often);
+    for (int map = 0; map < 100; map++)
+        fm_sched_rental_gap(&rental, 1e9);
+    const double rarely = fm_sched_spin_ns(&rental);
+    CHECK_TRUE(rarely == price, "maps every second: spin %g ns, not %g", rarely, price);
+    CHECK_TRUE(price >= wake.latency_ns, "spin %g ns, a wake takes %g", price, wake.latency_ns);
+}
