@@ -204,7 +204,7 @@ TEST(a_block_lasts_long_enough_to_hide_its_call_and_short_enough_to_share)
 TEST(blocks_taper_off_towards_the_end)
 {
     size_t before = fm_sched_block(10, 1000000);
-    for (size_t left = 1000000; left > 0; left -= left > 1000 ? 1000 : left) {
+    for (size_t left = 1000000; left > 0; left -= 1 + left / 16) {
         const size_t block = fm_sched_block(10, left);
         if (!CHECK_TRUE(block <= before, "left %zu: block %zu after %zu", left, block, before))
             return;

@@ -83,7 +83,7 @@ struct fm_local_map {
     _Atomic uint64_t busy_ns;                     /* helpers' time in elements, on a processor */
     _Atomic size_t stolen;                           /* spans taken by thieves */
     _Atomic size_t skipped;                          /* elements not computed because of stop */
-    _Atomic int workers;                             /* threads that have computed */
+    _Atomic int workers;                             /* most threads that computed at once */
 };
 
 #define FM_LOCAL_OWNER_SLEEPS 0x80000000u
@@ -129,8 +129,6 @@ struct fm_local_thread {
     int worker;                   /* index in the pool, -1 for the application's */
     _Atomic int core;             /* core of the plan where it was last seen, -1 unknown */
     _Atomic int counted;          /* its open maps that are shared */
-    const struct fm_local_map *joined; /* map it last helped, to count each helper once ... */
-    uint64_t joined_serial;            /* ... while that map's frame had this serial */
 };
 
 static inline struct fm_local_map *fm_local_frame_map(const struct fm_local_frame *frame)

@@ -10,6 +10,9 @@
  * computing thread. In addition, workers at work and callers at work together are never more than the
  * pool has threads.
  *
+ * The first worker is made before the topology has been read, which takes milliseconds: it helps
+ * meanwhile, wherever the system runs it, and is bound when it is idle next.
+ *
  * Sleeping and waking
  * -------------------
  * An idle worker spins on `epoch`, which every call for help increments, then sleeps on its own word:
@@ -48,7 +51,7 @@
 #define AWAKE_CALLER_NS 100.0
 #define AWAKE_LATENCY_NS 700.0
 #define MAKE_CALLER_NS 60000.0 /* to make the keeper make the pool */
-#define MAKE_LATENCY_NS 6000000.0
+#define MAKE_LATENCY_NS 200000.0
 
 struct worker {
     alignas(FM_LOCAL_LINE) _Atomic uint32_t asleep;
@@ -114,9 +117,11 @@ static bool yields_core(int index)
     return worker_count() <= cores && LOAD(pool.core_callers[index]) > 0;
 }
 
+/* Without a plan there is the first worker, and the caller for whom it was made. */
 static bool has_room(void)
 {
-    return LOAD(pool.running) + LOAD(pool.callers) < worker_count();
+    const int capacity = worker_count() + (LOAD(pool.cores) == 0 ? 1 : 0);
+    return LOAD(pool.running) + LOAD(pool.callers) < capacity;
 }
 
 static bool wake(struct worker *worker)
@@ -264,18 +269,20 @@ static bool look_everywhere(struct worker *worker)
     return false;
 }
 
-/* The pool may have grown. */
-static void learn_order(struct worker *worker)
+/* Takes the worker's place in the plan: when there is one, and again when the pool has grown. */
+static void settle(struct worker *worker)
 {
+    const struct fm_local_plan *plan = atomic_load_explicit(&pool.plan, memory_order_acquire);
     const int count = worker_count();
-    if (count == worker->ordered)
+    if (plan == NULL || count == worker->ordered)
         return;
+    if (worker->ordered == 0 && pool.bind != FASTMAP_BIND_NONE)
+        (void)fm_local_plan_bind(plan, worker->index);
     int *order = realloc(worker->order, (size_t)count * sizeof *order);
     if (order == NULL)
         return;
     worker->order = order;
-    worker->near = fm_local_plan_order(atomic_load_explicit(&pool.plan, memory_order_acquire),
-                                       worker->index, count, order);
+    worker->near = fm_local_plan_order(plan, worker->index, count, order);
     worker->ordered = count;
 }
 
@@ -284,7 +291,6 @@ static bool look_for_work(struct worker *worker)
     if (LOAD(pool.shared_maps) == 0 || yields_core(worker->index) || !has_room())
         return false;
     ADD(pool.running, 1);
-    learn_order(worker);
     const bool found = look_everywhere(worker);
     ADD(pool.running, -1);
     return found;
@@ -343,9 +349,6 @@ static void hand_on_call(const struct worker *worker)
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
-    if (pool.bind != FASTMAP_BIND_NONE)
-        (void)fm_local_plan_bind(atomic_load_explicit(&pool.plan, memory_order_acquire),
-                                 worker->index);
     struct fm_local_thread *self = fm_local_thread_self();
     if (self == NULL)
         return NULL;
@@ -356,6 +359,7 @@ static void *worker_main(void *argument)
     uint64_t scan = first_scan;
     while (!atomic_load_explicit(&pool.stopping, memory_order_relaxed)) {
         const uint32_t epoch = atomic_load_explicit(&pool.epoch, memory_order_acquire);
+        settle(worker);
         if (look_for_work(worker)) {
             scan = first_scan;
         } else if (spin_for_call(worker, epoch, &scan)) {
@@ -412,21 +416,25 @@ static int make_plan(enum fastmap_bind bind)
     return 0;
 }
 
+static void grow_to(int width)
+{
+    int count = worker_count();
+    while (count < width && count < WORKERS_MOST && start_worker(count))
+        atomic_store_explicit(&pool.count, ++count, memory_order_release);
+    atomic_fetch_add(&pool.epoch, 1);
+}
+
 int fm_local_pool_grow(int width, enum fastmap_bind bind)
 {
     pthread_mutex_lock(&pool.mutex);
     int error = 0;
-    if (atomic_load_explicit(&pool.plan, memory_order_relaxed) == NULL)
+    if (atomic_load_explicit(&pool.plan, memory_order_relaxed) == NULL) {
+        grow_to(1);
         error = make_plan(bind);
-    if (error == 0 && width == 0)
-        width = LOAD(pool.default_width);
-    int count = worker_count();
-    const int before = count;
-    while (error == 0 && count < width && count < WORKERS_MOST && start_worker(count))
-        atomic_store_explicit(&pool.count, ++count, memory_order_release);
+    }
+    if (error == 0)
+        grow_to(width > 0 ? width : LOAD(pool.default_width));
     pthread_mutex_unlock(&pool.mutex);
-    if (count > before)
-        atomic_fetch_add(&pool.epoch, 1);
     return error;
 }
 

@@ -148,26 +148,46 @@ static bool admits(const struct fm_local_map *map, const struct fm_local_map *on
     if (!atomic_load_explicit(&map->shared, memory_order_relaxed) ||
         atomic_load_explicit(&map->stop, memory_order_relaxed))
         return false;
-    if (only != NULL)
-        return descends_from(map, only);
+    return only == NULL || descends_from(map, only);
+}
+
+static int helpers_in(uint32_t helpers)
+{
+    return (int)(helpers & ~FM_LOCAL_OWNER_SLEEPS);
+}
+
+/* Takes one of the map's places for helpers. Its owner needs none: it always has one. */
+static bool enter(const struct fm_local_thread *thief, struct fm_local_map *map)
+{
+    if (map->owner == thief)
+        return true;
+    uint32_t helpers = atomic_load_explicit(&map->helpers, memory_order_relaxed);
+    do {
+        if (helpers_in(helpers) + 1 >= map->width)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&map->helpers, &helpers, helpers + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+/* Counts the span, and how many threads compute at once. */
+static void note_worker(struct fm_local_map *map)
+{
     const uint32_t helpers = atomic_load_explicit(&map->helpers, memory_order_relaxed);
-    return (int)(helpers & ~FM_LOCAL_OWNER_SLEEPS) + 1 < map->width;
-}
-
-/* Counts the thread once for each map that it helps. */
-static void note_worker(struct fm_local_thread *thief, struct fm_local_map *map)
-{
+    const int workers = helpers_in(helpers) + 1;
+    int most = atomic_load_explicit(&map->workers, memory_order_relaxed);
+    while (most < workers &&
+           !atomic_compare_exchange_weak_explicit(&map->workers, &most, workers,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
     atomic_fetch_add_explicit(&map->stolen, 1, memory_order_relaxed);
-    if (map->owner == thief || (thief->joined == map && thief->joined_serial == fm_local_map_serial(map)))
-        return;
-    thief->joined = map;
-    thief->joined_serial = fm_local_map_serial(map);
-    atomic_fetch_add_explicit(&map->workers, 1, memory_order_relaxed);
 }
 
-/* The last touch of a map: once the count is down its owner may return and use the memory again. */
-static void leave(struct fm_local_map *map)
+/* Gives the place back: the last touch of a map, whose owner may then return and use the memory again. */
+static void leave(const struct fm_local_thread *thief, struct fm_local_map *map)
 {
+    if (map->owner == thief)
+        return;
     const uint32_t before = atomic_fetch_sub_explicit(&map->helpers, 1, memory_order_release);
     if (before == (FM_LOCAL_OWNER_SLEEPS | 1u))
         fm_local_futex_wake(&map->helpers, 1);
@@ -207,20 +227,22 @@ static void run_stolen(struct fm_local_frame *frame, const struct loot *loot, do
         atomic_fetch_or_explicit(&map->raised, raised, memory_order_relaxed);
 }
 
-static struct loot grab(struct fm_local_frame *victim, const struct fm_local_map *only,
-                        double cost_ns)
+static struct loot grab(const struct fm_local_thread *thief, struct fm_local_frame *victim,
+                        const struct fm_local_map *only, double cost_ns)
 {
     struct loot loot = {0};
     if (!fm_local_try_lock(victim))
         return loot;
-    if (atomic_load_explicit(&victim->active, memory_order_acquire) && admits(victim->map, only)) {
+    const bool active = atomic_load_explicit(&victim->active, memory_order_acquire);
+    struct fm_local_map *map = fm_local_frame_map(victim);
+    if (active && admits(map, only) && enter(thief, map)) {
         const size_t claim = atomic_load_explicit(&victim->claim, memory_order_relaxed);
-        loot.map = fm_local_frame_map(victim);
+        loot.map = map;
         loot.count = take(victim, claim, cost_ns);
         loot.first = atomic_load_explicit(&victim->end, memory_order_relaxed);
+        if (loot.count == 0)
+            leave(thief, map); /* it is not the last: the victim is still inside */
     }
-    if (loot.count > 0)
-        atomic_fetch_add_explicit(&loot.map->helpers, 1, memory_order_relaxed);
     fm_local_unlock(victim);
     return loot;
 }
@@ -238,14 +260,14 @@ bool fm_local_steal(struct fm_local_thread *thief, struct fm_local_frame *victim
     struct fm_local_frame *frame = fm_local_frame_push(thief);
     if (frame == NULL)
         return false;
-    const struct loot loot = grab(victim, only, cost_ns);
+    const struct loot loot = grab(thief, victim, only, cost_ns);
     if (loot.count > 0) {
-        note_worker(thief, loot.map);
+        note_worker(loot.map);
         run_stolen(frame, &loot, cost_ns);
     }
     fm_local_frame_pop(frame);
     if (loot.count > 0)
-        leave(loot.map);
+        leave(thief, loot.map);
     return loot.count > 0;
 }
 

@@ -85,7 +85,6 @@ struct fm_local_thread *fm_local_thread_enter(void)
         return NULL;
     thread->worker = -1;
     atomic_store_explicit(&thread->counted, 0, memory_order_relaxed);
-    thread->joined = NULL;
     thread->top = NULL;
     atomic_store_explicit(&thread->core, -1, memory_order_relaxed);
     (void)pthread_setspecific(key, thread);
