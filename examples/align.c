@@ -328,6 +328,7 @@ static void fill_search(struct job *job, size_t query_count, int shuffles)
 {
     struct search *search = job->search;
     search->query_count = query_count;
+    search->longest_query = 1;
     search->shuffles = shuffles;
     memcpy(search->residues, job->proteins.residues, job->proteins.residue_count);
     for (size_t q = 0; q < query_count; q++) {

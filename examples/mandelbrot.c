@@ -100,8 +100,9 @@ static int draw_row(const void *in, void *out, const void *shared)
     for (int column = 0; column < view->width; column++, pixel += 3) {
         struct colour sum = {0, 0, 0};
         for (int k = 0; k < SAMPLES * SAMPLES; k++) {
-            double across = (column - 0.5 * view->width) * SAMPLES + k % SAMPLES + 0.5;
-            double down = (row - 0.5 * view->height) * SAMPLES + k / SAMPLES + 0.5;
+            int right = k % SAMPLES, below = k / SAMPLES;
+            double across = (column - 0.5 * view->width) * SAMPLES + right + 0.5;
+            double down = (row - 0.5 * view->height) * SAMPLES + below + 0.5;
             struct colour c =
                 sample(view->re + across * step, view->im - down * step, view->iterations);
             sum.red += c.red, sum.green += c.green, sum.blue += c.blue;

@@ -262,7 +262,7 @@ int proteins_read(struct proteins *set, const char *path)
         return fail(&reader, "cannot open %s: %s; give a readable file", path, strerror(errno));
     int status = read_lines(&reader, file);
     fclose(file);
-    if (status == 0 && set->count == before)
+    if (status == 0 && reader.set->count == before)
         status =
             fail(&reader, "%s holds no sequence; give a FASTA or Swiss-Prot file with at least one",
                  path);

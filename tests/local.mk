@@ -5,7 +5,8 @@
 #   Shell tests are tests/NAME.sh on tap.sh. Those that look at what is installed are left out of
 #   check-san and check-tsan.
 
-c_tests = tests/test_base tests/test_settings tests/test_topology tests/fuzz/test_fuzz_replay \
+c_tests = tests/test_base tests/test_settings tests/fuzz/test_fuzz_replay tests/test_sched \
+    tests/test_topology tests/test_map tests/test_local tests/test_stress tests/test_progress \
     tests/test_align
 fortran_tests = tests/test_fortran
 shell_tests = tests/examples.sh
@@ -25,6 +26,12 @@ tests_test_topology_LDADD = $(test_internal) -lm
 tests_test_topology_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_fuzz_test_fuzz_replay_SOURCES = tests/fuzz/test_fuzz_replay.c tests/fuzz/fuzz_settings.c
 tests_fuzz_test_fuzz_replay_LDADD = $(test_internal)
+tests_test_sched_LDADD = $(test_internal) -lm
+tests_test_map_LDADD = $(test_public) -lm
+tests_test_local_LDADD = $(test_internal)
+tests_test_local_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_create,--wrap=calloc,--wrap=aligned_alloc
+tests_test_stress_LDADD = $(test_public) -lm
+tests_test_progress_LDADD = $(test_internal)
 tests_test_align_SOURCES = tests/test_align.c $(align_parts)
 tests_test_align_LDADD = $(test_public) -lm
 EXTRA_DIST += tests/fuzz/corpus
@@ -54,7 +61,7 @@ libtest_la_SOURCES = tests/test.c tests/test.h
 libtest_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS) -pthread
 libtest_la_LIBADD = $(CUNIT_LIBS) -lpthread
 
-EXTRA_DIST += tests/tap.sh tests/count.sh $(shell_tests) $(installed_tests) $(lint_tests)
+EXTRA_DIST += tests/tap.sh tests/count.sh tests/tsan.supp $(shell_tests) $(installed_tests) $(lint_tests)
 
 # ---- The harness -------------------------------------------------------------------------------------
 
@@ -81,6 +88,7 @@ AM_TESTS_ENVIRONMENT = \
     HOME='$(abs_top_builddir)/tests'; export HOME; \
     unset FASTMAP_CONFIG FASTMAP_SECRET FASTMAP_SECRET_FILE FASTMAP_EXEC_POLICY FASTMAP_VERBOSITY \
         FASTMAP_MAX_LOCAL_WORKERS FASTMAP_BIND FASTMAP_PROGRESS XDG_CONFIG_HOME; \
-    TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 die_after_fork=0 $$TSAN_OPTIONS"; \
+    TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 die_after_fork=0 \
+        suppressions=$(abs_top_srcdir)/tests/tsan.supp $$TSAN_OPTIONS"; \
     export TSAN_OPTIONS; \
     UBSAN_OPTIONS="print_stacktrace=1 $$UBSAN_OPTIONS"; export UBSAN_OPTIONS;

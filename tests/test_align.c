@@ -96,9 +96,10 @@ TEST(letters_have_one_code_in_either_case_and_strangers_none)
 
 TEST(substitution_scores_do_not_depend_on_order)
 {
-    for (unsigned char a = 0; a < SW_LETTERS; a++)
-        for (unsigned char b = 0; b < SW_LETTERS; b++)
-            CHECK_EQ_INT(sw_substitution(a, b), sw_substitution(b, a));
+    for (int a = 0; a < SW_LETTERS; a++)
+        for (int b = 0; b < a; b++)
+            CHECK_EQ_INT(sw_substitution((unsigned char)a, (unsigned char)b),
+                         sw_substitution((unsigned char)b, (unsigned char)a));
 }
 
 /* Smith and Waterman's own form: whole matrix, every gap length tried at every place. */

@@ -221,17 +221,20 @@ TEST(asking_for_help_pays_only_for_work_that_outlasts_it)
 {
     const struct {
         size_t left;
+        double begun;
         double cost_ns;
         bool pays;
     } cases[] = {
-        {0, 1e9, false},    {1, 1e9, false}, {2, 1e6, true},     {1000, 1, false},
-        {1000, 60, false},  {1000, 200, true}, {1000000, 1, true}, {1000, 0, false},
-        {1000, NAN, false}, {1000, INFINITY, false},
+        {0, 0, 1e9, false},   {1, 0, 1e9, false},    {1, 0.5, 1e9, true},
+        {1, 0.5, 1e4, false}, {2, 0, 1e6, true},     {1000, 0, 1, false},
+        {1000, 0, 60, false}, {1000, 0, 200, true},  {1000000, 0, 1, true},
+        {1000, 0, 0, false},  {1000, 0, NAN, false}, {1000, 0, INFINITY, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const double gain = fm_sched_gain_ns(cases[i].left, cases[i].cost_ns, &wake);
-        CHECK_TRUE((gain > 0) == cases[i].pays, "%zu elements of %g ns: gain %g ns", cases[i].left,
-                   cases[i].cost_ns, gain);
+        const double gain =
+            fm_sched_gain_ns(cases[i].left, cases[i].begun, cases[i].cost_ns, &wake);
+        CHECK_TRUE((gain > 0) == cases[i].pays, "%zu + %g elements of %g ns: gain %g ns",
+                   cases[i].left, cases[i].begun, cases[i].cost_ns, gain);
     }
 }
 
@@ -241,7 +244,7 @@ TEST(a_gain_is_never_more_than_half_the_work)
         const size_t left = draw() % ((size_t)1 << draw() % 40);
         const double cost_ns = draw_time(-1, 8);
         const struct fm_sched_wake price = {draw_time(1, 5), draw_time(1, 6)};
-        const double gain = fm_sched_gain_ns(left, cost_ns, &price);
+        const double gain = fm_sched_gain_ns(left, 0, cost_ns, &price);
         if (!CHECK_TRUE(gain >= 0 && gain <= 0.5 * (double)left * cost_ns,
                         "%zu elements of %g ns, wake %g and %g ns: gain %g ns", left, cost_ns,
                         price.caller_ns, price.latency_ns, gain))

@@ -193,8 +193,8 @@ static bool check_failures(const struct plan *p, const struct fastmap_report *re
             !CHECK_EQ_INT(report->failures[k].code, (int)(i % 1000) + 1))
             return false;
     }
-    const size_t listed = report->failed < FASTMAP_REPORT_FAILURES ? report->failed
-                                                                    : FASTMAP_REPORT_FAILURES;
+    const size_t listed =
+        report->failed < FASTMAP_REPORT_FAILURES ? report->failed : FASTMAP_REPORT_FAILURES;
     return CHECK_EQ_SIZE(report->failures_listed, listed);
 }
 
@@ -216,11 +216,11 @@ static bool run_round(uint64_t *state, struct round *r, struct fastmap_session *
     const size_t failed = loop(&p, r);
     unsigned char *out = p.in_place ? r->in : r->out;
     p.times = r->times;
-    const struct fastmap_map map = FASTMAP_MAP(
-            .func = p.block ? NULL : element, .block = p.block ? block : NULL,
-            .in = p.in_size > 0 ? r->in : NULL, .in_size = p.in_size,
-            .out = p.out_size > 0 ? out : NULL, .out_size = p.out_size, .n = p.n, .shared = &p,
-            .element_seconds = p.hint_s);
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = p.block ? NULL : element, .block = p.block ? block : NULL,
+                    .in = p.in_size > 0 ? r->in : NULL, .in_size = p.in_size,
+                    .out = p.out_size > 0 ? out : NULL, .out_size = p.out_size, .n = p.n,
+                    .shared = &p, .element_seconds = p.hint_s);
     struct fastmap_report report = FASTMAP_REPORT();
     const int error = fastmap_session_run(session, &map, &report);
     bool good = CHECK_EQ_INT(error, failed > 0 ? FASTMAP_ERR_ELEMENT : 0);
@@ -231,10 +231,11 @@ static bool run_round(uint64_t *state, struct round *r, struct fastmap_session *
     good = check_once(&p, r) && good;
     good = CHECK_EQ_MEM(out, r->expected, p.n * p.out_size) && good;
     if (!good)
-        printf("# plan: n %zu, in %zu, out %zu, in place %d, block %d, nested %d, shape %d, work %u, "
-               "fails 1/%u, hint %g s, width %d\n",
-               p.n, p.in_size, p.out_size, p.in_place, p.block, p.nested, p.shape, p.work,
-               p.fail_every, p.hint_s, width);
+        printf(
+            "# plan: n %zu, in %zu, out %zu, in place %d, block %d, nested %d, shape %d, work %u, "
+            "fails 1/%u, hint %g s, width %d\n",
+            p.n, p.in_size, p.out_size, p.in_place, p.block, p.nested, p.shape, p.work,
+            p.fail_every, p.hint_s, width);
     return good;
 }
 

@@ -24,6 +24,11 @@ static void insert(struct fm_engine_map *run, const struct fastmap_failure *fail
     run->listed = kept + 1;
 }
 
+void fm_engine_failed_after_fork(void)
+{
+    pthread_mutex_init(&mutex, NULL);
+}
+
 bool fm_engine_failed(void *engine_map, size_t first, size_t count, int code)
 {
     struct fm_engine_map *run = engine_map;

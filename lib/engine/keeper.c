@@ -33,7 +33,7 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t called;
     pthread_t thread;
-    bool made;
+    _Atomic bool made;
     bool stop;
     bool roused; /* somebody called since the last look */
     bool want_pool;
@@ -107,7 +107,7 @@ static bool see(void *context, const struct fm_local_sight *sight)
     struct fm_engine_map *run = (struct fm_engine_map *)sight->host_map;
     note_progress(run, sight);
     return !sight->shared && sight->cost_ns > 0 &&
-           fm_engine_policy_pays(run->session, sight->unclaimed, sight->cost_ns);
+           fm_engine_policy_pays(run->session, sight->unclaimed, FM_ENGINE_BEGUN, sight->cost_ns);
 }
 
 /* True if there was anything. */
@@ -202,14 +202,14 @@ static void rouse(void)
     pthread_cond_signal(&keeper.called);
 }
 
-bool fm_engine_keeper_awake(void)
+bool fm_engine_keeper_made(void)
 {
-    return atomic_load_explicit(&keeper.awake, memory_order_relaxed);
+    return atomic_load_explicit(&keeper.made, memory_order_relaxed);
 }
 
 void fm_engine_keeper_call(void)
 {
-    if (fm_engine_keeper_awake())
+    if (atomic_load_explicit(&keeper.awake, memory_order_relaxed))
         return;
     pthread_mutex_lock(&keeper.mutex);
     rouse();
@@ -227,22 +227,20 @@ void fm_engine_keeper_want_pool(int width, enum fastmap_bind bind)
     pthread_mutex_unlock(&keeper.mutex);
 }
 
-void fm_engine_keeper_stop(void)
+void fm_engine_keeper_retire(void)
 {
     pthread_mutex_lock(&keeper.mutex);
     const bool made = keeper.made;
+    const pthread_t thread = keeper.thread;
+    keeper.made = false;
     keeper.stop = true;
+    keeper.want_pool = false;
+    atomic_store(&keeper.awake, false);
     if (made)
         pthread_cond_signal(&keeper.called);
     pthread_mutex_unlock(&keeper.mutex);
-    if (made) {
-        pthread_join(keeper.thread, NULL);
-        pthread_cond_destroy(&keeper.called);
-    }
-    keeper.made = false;
-    keeper.want_pool = false;
-    atomic_store(&keeper.awake, false);
-    fm_local_pool_stop();
+    if (made)
+        pthread_join(thread, NULL);
 }
 
 void fm_engine_keeper_after_fork(void)

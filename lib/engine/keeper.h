@@ -15,8 +15,8 @@
 /* Makes the keeper look from now on, starting or waking it if need be. Threads: any. */
 void fm_engine_keeper_call(void);
 
-/* Whether it looks now, from time to time. */
-bool fm_engine_keeper_awake(void);
+/* Whether there is one: it looks at running maps every 10 ms, at worst every 250 ms. */
+bool fm_engine_keeper_made(void);
 
 /* Asks it to make the pool have that many workers (0: one per core), without waiting for it. */
 void fm_engine_keeper_want_pool(int width, enum fastmap_bind bind);
@@ -24,8 +24,8 @@ void fm_engine_keeper_want_pool(int width, enum fastmap_bind bind);
 /* The map that is displayed is over: takes its progress off the terminal. */
 void fm_engine_keeper_map_over(void);
 
-/* Ends keeper and pool. No map may run. */
-void fm_engine_keeper_stop(void);
+/* Ends the keeper: it may be inside hwloc, whose plug-ins do not survive exit(). Workers stay. */
+void fm_engine_keeper_retire(void);
 
 /* After fork(), in the child: there is no keeper. And around fork(), in the parent. */
 void fm_engine_keeper_after_fork(void);

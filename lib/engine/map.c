@@ -5,8 +5,8 @@
  * In-line first: the caller computes at once and alone. How it goes on depends on what is known about
  * the cost of an element, from a hint of the user's, from earlier maps of the function, or from nothing:
  *
- *   so cheap that sharing could not pay   run through, no look at the clock (the keeper is awake and
- *                                         would notice if the elements turned out dear)
+ *   so cheap that sharing could not pay   run through, no look at the clock (the keeper would notice
+ *                                         if the elements turned out dear)
  *   known and worth sharing               share before the first element
  *   unknown                               compute in batches that double, look at the clock after each,
  *                                         share as soon as that pays; a keeper watches meanwhile, so
@@ -56,7 +56,7 @@ static bool needs_clock(const struct fm_engine_map *run, const struct fastmap_re
         return run->cost_ns <= 0;
     if (run->cost_ns <= 0 || (double)run->map->n * run->cost_ns > FM_SCHED_TINY_NS)
         return true;
-    if (width > 1 && !fm_engine_keeper_awake())
+    if (width > 1 && !fm_engine_keeper_made())
         return true;
     return ++calls % SAMPLE_EVERY == 0;
 }
@@ -67,7 +67,7 @@ static bool try_share(struct fm_engine_map *run, size_t left, int width)
     if (fm_local_is_shared(run->frame)) /* the keeper was faster */
         return true;
     if (width < 2 || run->cost_ns <= 0 ||
-        !fm_engine_policy_pays(run->session, left, run->cost_ns))
+        !fm_engine_policy_pays(run->session, left, 0, run->cost_ns))
         return false;
     fm_local_share(run->frame);
     return true;
@@ -166,7 +166,8 @@ static int run_timed(struct fm_engine_map *run, int width, struct fastmap_report
     struct fastmap_report own = FASTMAP_REPORT();
     if (report == NULL)
         report = &own;
-    if (width > 1 && (run->cost_ns <= 0 || (double)run->map->n * run->cost_ns > WATCH_NS))
+    if (width > 1 && (run->cost_ns <= 0 || !fm_engine_keeper_made() ||
+                      (double)run->map->n * run->cost_ns > WATCH_NS))
         fm_engine_keeper_call();
     run->begun_ticks = fm_base_ticks();
     const uint64_t waited_ns = compute_timed(run, width);

@@ -27,4 +27,7 @@ struct fm_engine_map {
 /* For the tier: notes failures; true where the map's policy is to stop. */
 bool fm_engine_failed(void *engine_map, size_t first, size_t count, int code);
 
+/* After fork(), in the child. */
+void fm_engine_failed_after_fork(void);
+
 #endif

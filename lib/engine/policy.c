@@ -28,7 +28,7 @@ static size_t grant(size_t left, double cost_ns, double latency_ns)
 {
     const struct fm_sched_offer offer = {
         .left = left,
-        .begun = 0.5,
+        .begun = FM_ENGINE_BEGUN,
         .owner_ns = cost_ns,
         .thief_ns = cost_ns,
         .latency_ns = latency_ns,
@@ -62,21 +62,17 @@ static struct fm_sched_wake wake_price(enum fm_local_readiness *readiness)
     return (struct fm_sched_wake){.caller_ns = price.caller_ns, .latency_ns = price.latency_ns};
 }
 
-bool fm_engine_policy_could_pay(size_t left, double cost_ns)
-{
-    return fm_sched_gain_ns(left, cost_ns, &awake) > 0;
-}
-
-bool fm_engine_policy_pays(const struct fastmap_session *session, size_t left, double cost_ns)
+bool fm_engine_policy_pays(const struct fastmap_session *session, size_t left, double begun,
+                           double cost_ns)
 {
     const int width = fm_engine_width(session);
     if (width < 2 || left == 0)
         return false;
     enum fm_local_readiness readiness;
     const struct fm_sched_wake price = wake_price(&readiness);
-    bool pays = fm_sched_gain_ns(left, cost_ns, &price) > 0;
+    bool pays = fm_sched_gain_ns(left, begun, cost_ns, &price) > 0;
     if (!pays && atomic_load_explicit(&policy.invest, memory_order_relaxed) &&
-        fm_engine_policy_could_pay(left, cost_ns)) {
+        fm_sched_gain_ns(left, begun, cost_ns, &awake) > 0) {
         atomic_store_explicit(&policy.invest, false, memory_order_relaxed);
         pays = true;
     }
@@ -85,14 +81,21 @@ bool fm_engine_policy_pays(const struct fastmap_session *session, size_t left, d
     return pays;
 }
 
+/* Under the mutex. */
+static void note_missed(double missed_ns)
+{
+    enum fm_local_readiness readiness;
+    const struct fm_sched_wake price = wake_price(&readiness);
+    if (readiness != FM_LOCAL_AWAKE && fm_sched_rental_due(&policy.rental, missed_ns, &price))
+        atomic_store_explicit(&policy.invest, true, memory_order_relaxed);
+}
+
 void fm_engine_policy_note(size_t n, double cost_ns, bool shared, uint64_t begun_ticks,
                            uint64_t ended_ticks)
 {
-    const double missed = shared ? 0 : fm_sched_gain_ns(n, cost_ns, &awake);
+    const double missed = shared ? 0 : fm_sched_gain_ns(n, 0, cost_ns, &awake);
     if (!shared && missed <= 0)
         return;
-    enum fm_local_readiness readiness;
-    const struct fm_sched_wake price = wake_price(&readiness);
     pthread_mutex_lock(&policy.mutex);
     if (policy.last_end_ticks != 0 && begun_ticks > policy.last_end_ticks)
         fm_sched_rental_gap(&policy.rental,
@@ -100,8 +103,13 @@ void fm_engine_policy_note(size_t n, double cost_ns, bool shared, uint64_t begun
     policy.last_end_ticks = ended_ticks;
     if (shared)
         policy.rental.missed_ns = 0;
-    else if (readiness != FM_LOCAL_AWAKE && fm_sched_rental_due(&policy.rental, missed, &price))
-        atomic_store_explicit(&policy.invest, true, memory_order_relaxed);
+    else
+        note_missed(missed);
     atomic_store_explicit(&policy.spin_ns, fm_sched_spin_ns(&policy.rental), memory_order_relaxed);
     pthread_mutex_unlock(&policy.mutex);
+}
+
+void fm_engine_policy_after_fork(void)
+{
+    pthread_mutex_init(&policy.mutex, NULL);
 }

@@ -32,8 +32,8 @@ void fm_engine_progress_text(const struct fm_engine_progress *progress, char *te
         progress->n > 0 ? 100.0 * (double)progress->done / (double)progress->n : 100.0;
     fm_base_units_count(progress->done, done);
     fm_base_units_count(progress->n, n);
-    const int used = snprintf(text, size, "%s: %s of %s (%.0f%%)",
-                              label_or_default(progress->label), done, n, percent);
+    const int used = snprintf(text, size, "%s: %s of %s (%d%%)",
+                              label_or_default(progress->label), done, n, (int)percent);
     if (progress->done == 0 || used < 0 || (size_t)used >= size)
         return;
     (void)snprintf(text + used, size - (size_t)used, ", %s, about %s left",

@@ -4,6 +4,7 @@
  * one takes keeper and pool down with it.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -21,20 +22,25 @@ static pthread_once_t machinery = PTHREAD_ONCE_INIT;
 static int sessions;
 static _Atomic(struct fastmap_session *) global;
 
-/* A fork while the pool grows or a session is made would leave the child a locked lock. */
+/* A fork while a session is made or the pool grows would leave the child something half made. Locks that
+   are held for a moment only are new in the child instead. */
 static void before_fork(void)
 {
     pthread_mutex_lock(&mutex);
+    fm_local_before_fork();
 }
 
 static void after_fork_parent(void)
 {
+    fm_local_after_fork_parent();
     pthread_mutex_unlock(&mutex);
 }
 
 static void after_fork_child(void)
 {
     pthread_mutex_init(&mutex, NULL);
+    fm_engine_failed_after_fork();
+    fm_engine_policy_after_fork();
     fm_engine_keeper_after_fork();
     fm_local_after_fork();
 }
@@ -44,6 +50,7 @@ static void start_machinery(void)
     fm_base_clock_calibrate();
     fm_local_init(&fm_engine_host);
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    (void)atexit(fm_engine_keeper_retire); /* before any library's destructors */
 }
 
 /* Under the mutex. */
@@ -67,31 +74,44 @@ static int make(const struct fastmap_config *config, struct fastmap_session **se
     return 0;
 }
 
+struct query {
+    const struct fastmap_session *session;
+    int seen; /* maps that could be looked at */
+    bool found;
+};
+
 static bool uses(void *context, const struct fm_local_sight *sight)
 {
-    struct {
-        const struct fastmap_session *session;
-        bool found;
-    } *query = context;
+    struct query *query = context;
     const struct fm_engine_map *run = sight->host_map;
+    query->seen++;
     if (run->session == query->session)
         query->found = true;
     return false;
 }
 
+/* Whether a map of the session runs. A map that somebody is just taking from is looked at again. */
+static bool in_use(const struct fastmap_session *session)
+{
+    for (;;) {
+        struct query query = {.session = session};
+        const int maps = fm_local_watch(uses, &query);
+        if (query.found || query.seen == maps)
+            return query.found;
+        sched_yield();
+    }
+}
+
 /* Under the mutex. */
 static int end(struct fastmap_session *session)
 {
-    struct {
-        const struct fastmap_session *session;
-        bool found;
-    } query = {session, false};
-    (void)fm_local_watch(uses, &query);
-    if (query.found)
+    if (in_use(session))
         return fm_base_fail(FASTMAP_ERR_STATE, "a map of this session is running: wait until it has "
                                                "returned, then end the session");
-    if (--sessions == 0)
-        fm_engine_keeper_stop();
+    if (--sessions == 0) {
+        fm_engine_keeper_retire();
+        fm_local_pool_stop();
+    }
     fm_base_settings_free(&session->settings);
     free(session);
     return 0;

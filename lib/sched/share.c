@@ -45,15 +45,16 @@ size_t fm_sched_block(double cost_ns, size_t left)
     return tapered < least ? least : tapered < most ? tapered : most;
 }
 
-double fm_sched_gain_ns(size_t left, double cost_ns, const struct fm_sched_wake *wake)
+double fm_sched_gain_ns(size_t left, double begun, double cost_ns, const struct fm_sched_wake *wake)
 {
     const struct fm_sched_offer offer = {
         .left = left,
+        .begun = begun,
         .owner_ns = cost_ns,
         .thief_ns = cost_ns,
         .latency_ns = wake->latency_ns,
     };
-    const double alone = (double)left * cost_ns;
+    const double alone = fm_sched_makespan_ns(&offer, 0);
     const double together =
         fm_sched_makespan_ns(&offer, fm_sched_split(&offer)) + wake->caller_ns;
     const double gain = alone - together;

@@ -76,14 +76,15 @@ struct fm_local_map {
     _Atomic uint64_t serial;     /* with the address, tells one map from the next */
     int width;                   /* threads that may compute it, the caller included */
 
+    /* The owner watches this line at the end; helpers close their accounts in it just before they leave. */
     alignas(FM_LOCAL_LINE) _Atomic uint32_t helpers; /* thieves inside; bit 31: the owner sleeps */
     _Atomic bool shared;                             /* others may take from its frames */
     _Atomic bool stop;                               /* begin no more elements */
     _Atomic unsigned raised;                         /* exception flags that helpers raised */
-    _Atomic uint64_t busy_ns;                     /* helpers' time in elements, on a processor */
+    _Atomic int workers;                             /* most threads that computed at once */
+    _Atomic uint64_t busy_ns;                        /* helpers' time in elements, on a processor */
     _Atomic size_t stolen;                           /* spans taken by thieves */
     _Atomic size_t skipped;                          /* elements not computed because of stop */
-    _Atomic int workers;                             /* most threads that computed at once */
 };
 
 #define FM_LOCAL_OWNER_SLEEPS 0x80000000u
@@ -124,9 +125,11 @@ struct fm_local_frame {
 struct fm_local_thread {
     struct fm_local_thread *next; /* in the registry; constant once linked */
     struct fm_local_frame *base;  /* the outermost frame, made with the thread */
-    struct fm_local_frame *top;   /* the innermost open frame, NULL outside maps; owner only */
     _Atomic bool taken;           /* some living thread uses the record */
-    int worker;                   /* index in the pool, -1 for the application's */
+    _Atomic int worker;           /* index in the pool, -1 for the application's */
+
+    /* What changes with each map, away from what others read to find the frames. */
+    alignas(FM_LOCAL_LINE) struct fm_local_frame *top; /* innermost open frame; owner only */
     _Atomic int core;             /* core of the plan where it was last seen, -1 unknown */
     _Atomic int counted;          /* its open maps that are shared */
 };

@@ -90,6 +90,10 @@ int fm_local_pool_grow(int width, enum fastmap_bind bind);
 /* Ends all workers and forgets the topology. No map may be shared. */
 void fm_local_pool_stop(void);
 
+/* Around fork(): waits until the pool is not being made or ended, and holds it there. */
+void fm_local_before_fork(void);
+void fm_local_after_fork_parent(void);
+
 /* After fork(), in the child: no other thread exists any more. */
 void fm_local_after_fork(void);
 

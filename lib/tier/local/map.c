@@ -146,6 +146,12 @@ static void sleep_until_left(struct fm_local_map *map)
     atomic_store_explicit(&map->helpers, 0, memory_order_relaxed);
 }
 
+static void wait_briefly(const struct fm_local_map *map)
+{
+    for (int i = 0; i < 8 && atomic_load_explicit(&map->helpers, memory_order_relaxed) != 0; i++)
+        fm_base_relax();
+}
+
 /*
  * The owner's span is done, helpers are still at theirs. It takes from them while that shortens the
  * map, spins while they have elements that it might still take, and sleeps when all that is left is
@@ -153,6 +159,7 @@ static void sleep_until_left(struct fm_local_map *map)
  */
 static void join(struct fm_local_thread *self, struct fm_local_map *map)
 {
+    wait_briefly(map); /* for helpers that are about to leave: looking at their frames slows them */
     uint64_t idle_since = fm_base_ticks();
     const uint64_t spin = fm_base_ns_to_ticks(WAIT_SPIN_NS);
     while (atomic_load_explicit(&map->helpers, memory_order_acquire) != 0) {
@@ -161,9 +168,7 @@ static void join(struct fm_local_thread *self, struct fm_local_map *map)
             idle_since = fm_base_ticks();
             continue;
         }
-        for (int i = 0; i < 16 && atomic_load_explicit(&map->helpers, memory_order_relaxed) != 0;
-             i++)
-            fm_base_relax();
+        wait_briefly(map);
         if (fm_base_ticks() - idle_since < spin)
             continue;
         if (unclaimed == 0)

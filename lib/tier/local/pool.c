@@ -6,19 +6,20 @@
  * Who computes
  * ------------
  * There is a worker for every core, also for the one on which the caller runs; that worker leaves its
- * core to the caller (`core_callers`). So wherever the application's threads are, each core has one
- * computing thread. In addition, workers at work and callers at work together are never more than the
- * pool has threads.
+ * core to the caller (yields_core). So wherever the application's threads are, each core has one
+ * computing thread. In addition, each caller at work keeps one worker idle (has_room), so that the two
+ * together are never more than the pool has threads.
  *
  * The first worker is made before the topology has been read, which takes milliseconds: it helps
  * meanwhile, wherever the system runs it, and is bound when it is idle next.
  *
  * Sleeping and waking
  * -------------------
- * An idle worker spins on `epoch`, which every call for help increments, then sleeps on its own word:
+ * An idle worker spins on `state`, whose upper half every call for help increments, then sleeps on its
+ * own word:
  *
- *     worker:  asleep = 1; if (epoch is still the one it knows) futex_wait(asleep, 1)
- *     caller:  epoch++;    if (asleep) { asleep = 0; futex_wake(asleep) }
+ *     worker:  asleep = 1;  if (the calls are still those it knows) futex_wait(asleep, 1)
+ *     caller:  state+CALL;  if (asleep) { asleep = 0; futex_wake(asleep) }
  *
  * All four accesses are sequentially consistent: at least one side sees the other, no call is lost. A
  * call wakes one sleeper, and none where somebody spins; a thief whose prize is worth sharing wakes the
@@ -43,6 +44,7 @@
 #include "tier/local/thread.h"
 #include "tier/local/topology.h"
 
+#define SEVERAL (-2)
 #define WORKERS_MOST 4096
 #define FIRST_SCAN_NS 1000.0
 #define LAST_SCAN_NS 50000.0
@@ -76,17 +78,39 @@ static struct {
     _Atomic bool stopping;
     _Atomic double wake_caller_ns;
     _Atomic double wake_latency_ns;
-    alignas(FM_LOCAL_LINE) _Atomic uint32_t epoch;
+    /* Written by callers, all in one go: calls for help, callers, shared maps. Spinning workers watch it. */
+    alignas(FM_LOCAL_LINE) _Atomic uint64_t state;
+    _Atomic int caller_core; /* of the only one, -1 unknown; else SEVERAL: see core_callers */
+
+    /* Written by workers. Those that neither spin nor sleep compute, or look for work. */
     alignas(FM_LOCAL_LINE) _Atomic int spinning;
     _Atomic int sleeping;
-    _Atomic int running;     /* workers that compute or look for work */
-    _Atomic int callers;     /* application threads that compute a shared map */
-    _Atomic int shared_maps;
 } pool = {
     .mutex = PTHREAD_MUTEX_INITIALIZER,
     .wake_caller_ns = FIRST_WAKE_CALLER_NS,
     .wake_latency_ns = FIRST_WAKE_LATENCY_NS,
 };
+
+/* The parts of `state`: 32 bits of calls, 16 of application threads that compute shared maps, 16 of maps
+   that are shared. */
+#define CALL ((uint64_t)1 << 32)
+#define CALLER ((uint64_t)1 << 16)
+#define MAP ((uint64_t)1)
+
+static uint32_t calls_in(uint64_t state)
+{
+    return (uint32_t)(state >> 32);
+}
+
+static int callers_in(uint64_t state)
+{
+    return (int)(state >> 16 & 0xffff);
+}
+
+static int maps_in(uint64_t state)
+{
+    return (int)(state & 0xffff);
+}
 
 #define LOAD(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
 #define ADD(counter, by) ((void)atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed))
@@ -113,15 +137,18 @@ static void smooth(_Atomic double *mean, double value)
    a core for everybody. */
 static bool yields_core(int index)
 {
-    const int cores = LOAD(pool.cores);
-    return worker_count() <= cores && LOAD(pool.core_callers[index]) > 0;
+    if (callers_in(LOAD(pool.state)) == 0 || worker_count() > LOAD(pool.cores))
+        return false;
+    const int core = LOAD(pool.caller_core);
+    return core == SEVERAL ? LOAD(pool.core_callers[index]) > 0 : core == index;
 }
 
-/* Without a plan there is the first worker, and the caller for whom it was made. */
+/* Whether one more worker may compute: each caller takes the place of one. Without a plan there is only
+   the first worker, and it was made for this. */
 static bool has_room(void)
 {
-    const int capacity = worker_count() + (LOAD(pool.cores) == 0 ? 1 : 0);
-    return LOAD(pool.running) + LOAD(pool.callers) < capacity;
+    const int idle = LOAD(pool.spinning) + LOAD(pool.sleeping);
+    return idle > callers_in(LOAD(pool.state)) - (LOAD(pool.cores) == 0 ? 1 : 0);
 }
 
 static bool wake(struct worker *worker)
@@ -158,19 +185,19 @@ static int own_core(void)
 
 void fm_local_pool_call(void)
 {
-    atomic_fetch_add(&pool.epoch, 1);
     if (LOAD(pool.spinning) == 0)
         wake_one(own_core());
 }
 
 void fm_local_pool_nudge(void)
 {
-    if (LOAD(pool.shared_maps) == 0 || LOAD(pool.spinning) > 0)
+    if (maps_in(LOAD(pool.state)) == 0 || LOAD(pool.spinning) > 0)
         return;
     for (struct fm_local_thread *t = fm_local_thread_first(); t != NULL; t = t->next)
         for (struct fm_local_frame *f = t->base; f != NULL;
              f = atomic_load_explicit(&f->inner, memory_order_acquire))
             if (LOAD(f->active) && fm_local_unclaimed(f) > 0) {
+                (void)atomic_fetch_add(&pool.state, CALL);
                 fm_local_pool_call();
                 return;
             }
@@ -185,54 +212,65 @@ void fm_local_pool_pass_on(double work_ns)
 
 /* ---- Callers ---- */
 
-static void occupy(struct fm_local_thread *owner)
+static int current_core(void)
 {
     const struct fm_local_plan *plan = atomic_load_explicit(&pool.plan, memory_order_acquire);
-    ADD(pool.callers, 1);
-    if (owner == fm_local_self && plan != NULL)
-        atomic_store_explicit(&owner->core, fm_local_plan_core_of_cpu(plan, sched_getcpu()),
-                              memory_order_relaxed);
+    return plan != NULL ? fm_local_plan_core_of_cpu(plan, sched_getcpu()) : -1;
+}
+
+/* `more` is what else to add to the state in the same step. */
+static void occupy(struct fm_local_thread *owner, uint64_t more)
+{
+    if (owner == fm_local_self)
+        atomic_store_explicit(&owner->core, current_core(), memory_order_relaxed);
     const int core = LOAD(owner->core);
     if (core >= 0)
         ADD(pool.core_callers[core], 1);
+    if (callers_in(LOAD(pool.state)) == 0)
+        atomic_store_explicit(&pool.caller_core, core, memory_order_relaxed);
+    if (callers_in(atomic_fetch_add(&pool.state, CALLER + more)) > 0)
+        atomic_store_explicit(&pool.caller_core, SEVERAL, memory_order_relaxed);
 }
 
-static void vacate(struct fm_local_thread *owner)
+static void vacate(struct fm_local_thread *owner, uint64_t more)
 {
-    ADD(pool.callers, -1);
     const int core = LOAD(owner->core);
     if (core >= 0)
         ADD(pool.core_callers[core], -1);
+    if (callers_in(atomic_fetch_sub(&pool.state, CALLER + more)) > 1)
+        atomic_store_explicit(&pool.caller_core, SEVERAL, memory_order_relaxed);
 }
 
 void fm_local_pool_admit(struct fm_local_map *map)
 {
+    struct fm_local_thread *owner = map->owner;
     if (LOAD(map->shared))
         return;
-    struct fm_local_thread *owner = map->owner;
+    atomic_store_explicit(&map->shared, true, memory_order_release);
     if (owner->worker < 0 && atomic_fetch_add(&owner->counted, 1) == 0)
-        occupy(owner);
-    ADD(pool.shared_maps, 1);
-    atomic_store(&map->shared, true);
+        occupy(owner, CALL + MAP);
+    else
+        (void)atomic_fetch_add(&pool.state, CALL + MAP);
 }
 
 void fm_local_pool_dismiss(struct fm_local_map *map)
 {
     struct fm_local_thread *owner = map->owner;
     atomic_store_explicit(&map->shared, false, memory_order_relaxed);
-    ADD(pool.shared_maps, -1);
     if (owner->worker < 0 && atomic_fetch_sub(&owner->counted, 1) == 1)
-        vacate(owner);
+        vacate(owner, MAP);
+    else
+        (void)atomic_fetch_sub(&pool.state, MAP);
 }
 
 void fm_local_pool_caller_rests(struct fm_local_thread *owner, bool rests)
 {
     if (owner->worker >= 0)
-        ADD(pool.running, rests ? -1 : 1);
+        ADD(pool.sleeping, rests ? 1 : -1);
     else if (rests)
-        vacate(owner);
+        vacate(owner, 0);
     else
-        occupy(owner);
+        occupy(owner, 0);
 }
 
 /* ---- A worker's life ---- */
@@ -288,12 +326,15 @@ static void settle(struct worker *worker)
 
 static bool look_for_work(struct worker *worker)
 {
-    if (LOAD(pool.shared_maps) == 0 || yields_core(worker->index) || !has_room())
+    if (maps_in(LOAD(pool.state)) == 0 || yields_core(worker->index) || !has_room())
         return false;
-    ADD(pool.running, 1);
-    const bool found = look_everywhere(worker);
-    ADD(pool.running, -1);
-    return found;
+    return look_everywhere(worker);
+}
+
+void fm_local_pool_computes(const struct fm_local_frame *frame, bool computes)
+{
+    if (frame->outer == NULL && LOAD(frame->thread->worker) >= 0)
+        ADD(pool.spinning, computes ? -1 : 1);
 }
 
 static void note_wake_latency(struct worker *worker)
@@ -307,42 +348,42 @@ static void note_wake_latency(struct worker *worker)
         smooth(&pool.wake_latency_ns, fm_base_ticks_to_ns(now - woken));
 }
 
-static void sleep_until_called(struct worker *worker, uint32_t epoch)
+static void sleep_until_called(struct worker *worker, uint32_t calls)
 {
     ADD(pool.sleeping, 1);
+    ADD(pool.spinning, -1);
     atomic_store(&worker->asleep, 1);
-    while (atomic_load(&pool.epoch) == epoch && !atomic_load(&pool.stopping) &&
+    while (calls_in(atomic_load(&pool.state)) == calls && !atomic_load(&pool.stopping) &&
            atomic_load(&worker->asleep) == 1)
         fm_local_futex_wait(&worker->asleep, 1, 0);
     atomic_store(&worker->asleep, 0);
+    ADD(pool.spinning, 1);
     ADD(pool.sleeping, -1);
     note_wake_latency(worker);
 }
 
 /* Spins for a call. True: there was one, or it is time to look again for what had not been worth
    taking; *scan_ticks is the pause until then, longer each time. */
-static bool spin_for_call(struct worker *worker, uint32_t epoch, uint64_t *scan_ticks)
+static bool spin_for_call(struct worker *worker, uint32_t calls, uint64_t *scan_ticks)
 {
     const uint64_t begun = fm_base_ticks();
     const uint64_t spin = fm_base_ns_to_ticks(fm_local_host->spin_ns());
     bool again = false;
-    ADD(pool.spinning, 1);
     while (!again && !yields_core(worker->index)) {
         const uint64_t idle = fm_base_ticks() - begun;
         if (idle > spin)
             break;
-        again = atomic_load_explicit(&pool.epoch, memory_order_acquire) != epoch ||
-                (LOAD(pool.shared_maps) > 0 && idle > *scan_ticks);
+        const uint64_t state = atomic_load_explicit(&pool.state, memory_order_acquire);
+        again = calls_in(state) != calls || (maps_in(state) > 0 && idle > *scan_ticks);
         fm_base_relax();
     }
-    ADD(pool.spinning, -1);
     return again;
 }
 
 /* A caller saw this worker spin and woke nobody; but it leaves its core to the caller. */
 static void hand_on_call(const struct worker *worker)
 {
-    if (LOAD(pool.shared_maps) > 0 && yields_core(worker->index) && LOAD(pool.spinning) == 0)
+    if (maps_in(LOAD(pool.state)) > 0 && yields_core(worker->index) && LOAD(pool.spinning) <= 1)
         wake_one(worker->index);
 }
 
@@ -357,19 +398,23 @@ static void *worker_main(void *argument)
     const uint64_t first_scan = fm_base_ns_to_ticks(FIRST_SCAN_NS);
     const uint64_t last_scan = fm_base_ns_to_ticks(LAST_SCAN_NS);
     uint64_t scan = first_scan;
+    ADD(pool.spinning, 1);
     while (!atomic_load_explicit(&pool.stopping, memory_order_relaxed)) {
-        const uint32_t epoch = atomic_load_explicit(&pool.epoch, memory_order_acquire);
+        const uint32_t calls =
+            calls_in(atomic_load_explicit(&pool.state, memory_order_acquire));
         settle(worker);
         if (look_for_work(worker)) {
             scan = first_scan;
-        } else if (spin_for_call(worker, epoch, &scan)) {
-            scan = epoch != LOAD(pool.epoch) ? first_scan : scan < last_scan ? 2 * scan : last_scan;
+        } else if (spin_for_call(worker, calls, &scan)) {
+            const bool called = calls != calls_in(LOAD(pool.state));
+            scan = called ? first_scan : scan < last_scan ? 2 * scan : last_scan;
         } else {
             hand_on_call(worker);
-            sleep_until_called(worker, epoch);
+            sleep_until_called(worker, calls);
             scan = first_scan;
         }
     }
+    ADD(pool.spinning, -1);
     fm_local_thread_release();
     return NULL;
 }
@@ -421,7 +466,7 @@ static void grow_to(int width)
     int count = worker_count();
     while (count < width && count < WORKERS_MOST && start_worker(count))
         atomic_store_explicit(&pool.count, ++count, memory_order_release);
-    atomic_fetch_add(&pool.epoch, 1);
+    (void)atomic_fetch_add(&pool.state, CALL);
 }
 
 int fm_local_pool_grow(int width, enum fastmap_bind bind)
@@ -478,7 +523,7 @@ static void forget(void)
     fm_local_plan_free(atomic_load_explicit(&pool.plan, memory_order_relaxed));
     atomic_store_explicit(&pool.plan, NULL, memory_order_relaxed);
     _Atomic int *const counters[] = {&pool.count,    &pool.cores,   &pool.default_width,
-                                     &pool.spinning, &pool.running, &pool.sleeping};
+                                     &pool.spinning, &pool.sleeping};
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         atomic_store_explicit(counters[i], 0, memory_order_relaxed);
 }
@@ -488,7 +533,7 @@ void fm_local_pool_stop(void)
     pthread_mutex_lock(&pool.mutex);
     const int count = worker_count();
     atomic_store(&pool.stopping, true);
-    atomic_fetch_add(&pool.epoch, 1);
+    (void)atomic_fetch_add(&pool.state, CALL);
     for (int i = 0; i < count; i++)
         (void)wake(worker_at(i));
     for (int i = 0; i < count; i++)
@@ -502,14 +547,23 @@ void fm_local_pool_stop(void)
     pthread_mutex_unlock(&pool.mutex);
 }
 
+void fm_local_before_fork(void)
+{
+    pthread_mutex_lock(&pool.mutex);
+}
+
+void fm_local_after_fork_parent(void)
+{
+    pthread_mutex_unlock(&pool.mutex);
+}
+
 void fm_local_after_fork(void)
 {
     pthread_mutex_init(&pool.mutex, NULL);
     for (int i = 0; i < worker_count(); i++)
         free(worker_at(i));
     forget();
-    atomic_store_explicit(&pool.callers, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool.shared_maps, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool.state, 0, memory_order_relaxed);
     fm_local_thread_after_fork();
     fm_local_barrier_register();
 }

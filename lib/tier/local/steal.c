@@ -262,18 +262,33 @@ bool fm_local_steal(struct fm_local_thread *thief, struct fm_local_frame *victim
         return false;
     const struct loot loot = grab(thief, victim, only, cost_ns);
     if (loot.count > 0) {
+        fm_local_pool_computes(frame, true);
         note_worker(loot.map);
         run_stolen(frame, &loot, cost_ns);
     }
     fm_local_frame_pop(frame);
-    if (loot.count > 0)
-        leave(thief, loot.map);
-    return loot.count > 0;
+    if (loot.count == 0)
+        return false;
+    leave(thief, loot.map);
+    fm_local_pool_computes(frame, false);
+    return true;
+}
+
+/* Begins to fetch all that a thief will read of a frame: one wait instead of six. */
+static void fetch(const struct fm_local_frame *frame)
+{
+    __builtin_prefetch(&frame->claim);
+    __builtin_prefetch(&frame->limit);
+    __builtin_prefetch(&frame->active);
+    __builtin_prefetch(&frame->seen_claim);
+    __builtin_prefetch(&frame->own);
+    __builtin_prefetch(&frame->own.helpers);
 }
 
 bool fm_local_steal_from(struct fm_local_thread *thief, struct fm_local_thread *victim,
                          const struct fm_local_map *only)
 {
+    fetch(victim->base);
     for (struct fm_local_frame *f = victim->base; f != NULL;
          f = atomic_load_explicit(&f->inner, memory_order_acquire))
         if (fm_local_steal(thief, f, only))

@@ -57,9 +57,10 @@ static struct fm_local_thread *take_over(void)
 
 static struct fm_local_thread *new_thread(void)
 {
-    struct fm_local_thread *thread = calloc(1, sizeof *thread);
+    struct fm_local_thread *thread = aligned_alloc(FM_LOCAL_LINE, sizeof *thread);
     if (thread == NULL)
         return NULL;
+    memset(thread, 0, sizeof *thread);
     thread->base = new_frame(thread, NULL);
     if (thread->base == NULL) {
         free(thread);
@@ -115,8 +116,10 @@ static void forget_frames(struct fm_local_thread *thread, bool mine)
          f = atomic_load_explicit(&f->inner, memory_order_relaxed)) {
         atomic_store_explicit(&f->lock, 0, memory_order_relaxed);
         atomic_store_explicit(&f->own.helpers, 0, memory_order_relaxed);
-        if (!mine)
-            atomic_store_explicit(&f->active, false, memory_order_relaxed);
+        if (mine)
+            continue;
+        atomic_store_explicit(&f->active, false, memory_order_relaxed);
+        atomic_store_explicit(&f->own.shared, false, memory_order_relaxed);
     }
 }
 
