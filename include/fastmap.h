@@ -46,12 +46,12 @@ extern "C" {
 enum fastmap_error {
     FASTMAP_ERR_ARGUMENT = -1, /**< an argument is NULL, zero or out of its range */
     FASTMAP_ERR_OVERFLOW = -2, /**< n times an element size does not fit the address space */
-    FASTMAP_ERR_OVERLAP = -3,  /**< arrays share memory in a way that makes results depend on order */
-    FASTMAP_ERR_ELEMENT = -4,  /**< the function returned non-zero for at least one element */
-    FASTMAP_ERR_CONFIG = -5,   /**< an unknown configuration key or value, or an unreadable file */
-    FASTMAP_ERR_SECRET = -6,   /**< a secret file is missing, unreadable, or readable by others */
-    FASTMAP_ERR_MEMORY = -7,   /**< memory for the library's own bookkeeping could not be had */
-    FASTMAP_ERR_STATE = -8     /**< the call is not allowed now, such as finalizing during a map */
+    FASTMAP_ERR_OVERLAP = -3,  /**< arrays share memory so that results would depend on order */
+    FASTMAP_ERR_ELEMENT = -4,  /**< the function returned non-zero for some element */
+    FASTMAP_ERR_CONFIG = -5,   /**< an unknown configuration key or value, or unreadable file */
+    FASTMAP_ERR_SECRET = -6,   /**< a secret file is missing, malformed or open to others */
+    FASTMAP_ERR_MEMORY = -7,   /**< no memory for the library's own bookkeeping */
+    FASTMAP_ERR_STATE = -8     /**< not allowed now, such as finalizing during a map */
 };
 
 /* ---- Element functions ------------------------------------------------------------------------- */
@@ -129,26 +129,25 @@ FASTMAP_API size_t fastmap_index(void);
 /** What happens to the elements not yet begun when one fails. */
 enum fastmap_on_error {
     FASTMAP_ON_ERROR_CONTINUE = 0, /**< they are computed; the report lists the failures */
-    FASTMAP_ON_ERROR_STOP = 1      /**< they are not begun; the report says how many were computed */
+    FASTMAP_ON_ERROR_STOP = 1      /**< they are not begun; the report says how many ran */
 };
 
 /** One map. Fill it with FASTMAP_MAP(); every field left out is zero and means "the default". */
 struct fastmap_map {
-    size_t size;               /**< sizeof(struct fastmap_map): set by FASTMAP_MAP(), for ABI growth */
-    fastmap_func *func;        /**< the function of one element; exactly one of func and block is set */
-    fastmap_block_func *block; /**< the function of a run of elements */
-    const void *in;            /**< as in fastmap() */
-    size_t in_size;            /**< bytes */
-    void *out;                 /**< as in fastmap() */
-    size_t out_size;           /**< bytes */
-    size_t n;                  /**< elements */
-    const void *shared;        /**< as in fastmap() */
-    size_t shared_size;        /**< bytes */
-    const char *label;         /**< names the map in progress and closing lines; NULL: "map" */
+    size_t size;                    /**< set by FASTMAP_MAP(): lets the struct grow */
+    fastmap_func *func;             /**< the function of one element, or ... */
+    fastmap_block_func *block;      /**< ... of a run of elements: one of the two */
+    const void *in;                 /**< as in fastmap() */
+    size_t in_size;                 /**< bytes */
+    void *out;                      /**< as in fastmap() */
+    size_t out_size;                /**< bytes */
+    size_t n;                       /**< elements */
+    const void *shared;             /**< as in fastmap() */
+    size_t shared_size;             /**< bytes */
+    const char *label;              /**< names the map in progress and closing lines; NULL: "map" */
     enum fastmap_on_error on_error; /**< CONTINUE or STOP */
-    double element_seconds;    /**< expected seconds of one element, where the caller knows; 0: unknown,
-                                    learned while the caller computes. A hint: wrong values cost time,
-                                    never results */
+    double element_seconds;         /**< expected cost of one element, where the caller knows;
+                                    0: learned meanwhile. A wrong hint costs time, not results */
 };
 
 /** A struct fastmap_map from designated initialisers: FASTMAP_MAP(.func = f, .n = n, ...). */
@@ -179,11 +178,11 @@ struct fastmap_report {
     size_t elements;        /**< elements computed, failed ones included */
     size_t failed;          /**< of these, how many failed */
     size_t failures_listed; /**< valid entries in failures */
-    struct fastmap_failure failures[FASTMAP_REPORT_FAILURES]; /**< those of lowest index, ascending */
-    double seconds;         /**< wall time of the call */
-    double loop_seconds;    /**< estimated wall time of the plain loop: the threads' busy time, summed */
-    int workers;            /**< threads that computed, the caller included */
-    size_t spans_stolen;    /**< how often a thread took elements from another */
+    struct fastmap_failure failures[FASTMAP_REPORT_FAILURES]; /**< lowest indices, ascending */
+    double seconds;                                           /**< wall time of the call */
+    double loop_seconds; /**< the plain loop's, estimated: the threads' busy time, summed */
+    int workers;         /**< most threads that computed at once, the caller included */
+    size_t spans_stolen; /**< how often a thread took elements from another */
 };
 
 /** An empty report: struct fastmap_report report = FASTMAP_REPORT(); */
@@ -259,7 +258,8 @@ struct fastmap_config {
 #ifdef __cplusplus
 #define FASTMAP_CONFIG(...) (fastmap_config{.size = sizeof(struct fastmap_config), __VA_ARGS__})
 #else
-#define FASTMAP_CONFIG(...) ((struct fastmap_config){.size = sizeof(struct fastmap_config), __VA_ARGS__})
+#define FASTMAP_CONFIG(...) \
+    ((struct fastmap_config){.size = sizeof(struct fastmap_config), __VA_ARGS__})
 #endif
 
 /** A set of settings under which maps run. All sessions share one pool of threads. */

@@ -20,7 +20,7 @@ endif
 # library uses a few hundred bytes of them, so that dlopen() still finds room.
 noinst_LTLIBRARIES += libfastmap-internal.la
 libfastmap_internal_la_SOURCES = $(fm_sources)
-libfastmap_internal_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) -pthread \
+libfastmap_internal_la_CFLAGS = $(AM_CFLAGS) $(LOOP_CFLAGS) $(HWLOC_CFLAGS) -pthread \
     -fvisibility=hidden -ftls-model=initial-exec
 libfastmap_internal_la_LIBADD = $(HWLOC_LIBS) -lm
 

@@ -21,17 +21,17 @@ AC_CHECK_HEADER([linux/futex.h], [],
     [AC_MSG_ERROR([linux/futex.h is missing: fastmap runs on Linux; on Debian install linux-libc-dev])])
 ])
 
-dnl FM_ADD_WARNING(FLAG): appends FLAG to WARNINGS_CFLAGS where the compiler takes it.
-AC_DEFUN([FM_ADD_WARNING], [
-AS_VAR_PUSHDEF([fm_taken], [fm_cv_flag_$1])
-AC_CACHE_CHECK([whether $CC takes $1], [fm_taken], [
+dnl FM_ADD_FLAG(VARIABLE, FLAG): appends FLAG to VARIABLE where the compiler takes it.
+AC_DEFUN([FM_ADD_FLAG], [
+AS_VAR_PUSHDEF([fm_taken], [fm_cv_flag_$2])
+AC_CACHE_CHECK([whether $CC takes $2], [fm_taken], [
     fm_saved_cflags=$CFLAGS
-    CFLAGS="$CFLAGS -Werror $1"
+    CFLAGS="$CFLAGS -Werror $2"
     AC_COMPILE_IFELSE([AC_LANG_PROGRAM()], [AS_VAR_SET([fm_taken], [yes])],
                       [AS_VAR_SET([fm_taken], [no])])
     CFLAGS=$fm_saved_cflags
 ])
-AS_VAR_IF([fm_taken], [yes], [WARNINGS_CFLAGS="$WARNINGS_CFLAGS $1"])
+AS_VAR_IF([fm_taken], [yes], [$1="$[]$1 $2"])
 AS_VAR_POPDEF([fm_taken])
 ])
 
@@ -44,10 +44,20 @@ m4_foreach_w([fm_flag],
     [-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
      -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wduplicated-cond
      -Wlogical-op -Wimplicit-fallthrough],
-    [FM_ADD_WARNING(fm_flag)
+    [FM_ADD_FLAG([WARNINGS_CFLAGS], fm_flag)
 ])
 AS_IF([test "x$enable_werror" = xyes], [WARNINGS_CFLAGS="$WARNINGS_CFLAGS -Werror"])
 AC_SUBST([WARNINGS_CFLAGS])
+])
+
+dnl FM_ALIGNMENT: LOOP_CFLAGS for the library. The element loop is fast only where it lies within one cache
+dnl line; which line a jump target begins in is chance otherwise.
+AC_DEFUN([FM_ALIGNMENT], [
+LOOP_CFLAGS=
+m4_foreach_w([fm_flag], [-falign-functions=64 -falign-loops=64 -falign-jumps=64],
+    [FM_ADD_FLAG([LOOP_CFLAGS], fm_flag)
+])
+AC_SUBST([LOOP_CFLAGS])
 ])
 
 dnl FM_SANITIZER: --enable-sanitizer=LIST builds everything with -fsanitize=LIST. Tests of what is

@@ -64,6 +64,18 @@
         return;                          \
     } while (0)
 
+/* What a sanitizer cannot follow: ThreadSanitizer, threads that are made after fork(); any of them, times. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN true
+#else
+#define UNDER_TSAN false
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define UNDER_SANITIZER true
+#else
+#define UNDER_SANITIZER false
+#endif
+
 void test_register(const char *name, void (*run)(void));
 void test_skip(const char *reason, ...) __attribute__((format(printf, 1, 2)));
 void test_skip_promised(const char *reason, ...) __attribute__((format(printf, 1, 2)));

@@ -212,7 +212,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     run.cost_ns = map->element_seconds > 0 ? map->element_seconds * 1e9
                                            : fm_engine_history_cost_ns(identity(map));
     const int width = usable_width(&run);
-    run.frame = fm_local_open(map, width, &run);
+    run.frame = fm_local_open(map, width, &run, run.cost_ns);
     if (run.frame == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY,
                             "no memory for this thread's bookkeeping: free some and try again");

@@ -6,6 +6,7 @@
 #include "engine/policy.h"
 
 #include <pthread.h>
+#include <stdalign.h>
 
 #include "base/clock.h"
 #include "engine/keeper.h"
@@ -21,7 +22,7 @@ static struct {
     struct fm_sched_rental rental;
     uint64_t last_end_ticks;
     _Atomic bool invest; /* wake the pool for the next map that could use it */
-    _Atomic double spin_ns;
+    alignas(64) _Atomic double spin_ns; /* idle workers read it: a cache line of its own */
 } policy = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static size_t grant(size_t left, double cost_ns, double latency_ns)
@@ -105,7 +106,9 @@ void fm_engine_policy_note(size_t n, double cost_ns, bool shared, uint64_t begun
         policy.rental.missed_ns = 0;
     else
         note_missed(missed);
-    atomic_store_explicit(&policy.spin_ns, fm_sched_spin_ns(&policy.rental), memory_order_relaxed);
+    const double spin = fm_sched_spin_ns(&policy.rental);
+    if (spin != atomic_load_explicit(&policy.spin_ns, memory_order_relaxed)) /* workers read it */
+        atomic_store_explicit(&policy.spin_ns, spin, memory_order_relaxed);
     pthread_mutex_unlock(&policy.mutex);
 }
 

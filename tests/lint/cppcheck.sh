@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The library by cppcheck, all files at once: it follows calls between them.
+# The library by cppcheck, all files at once: it follows calls between them. Not so its check of what a called
+# function finds uninitialized, which takes a struct filled field by field for an empty one.
 srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/tap.sh"
 
@@ -12,5 +13,5 @@ fi
 plan 1
 expect "cppcheck finds nothing in lib/" "$CPPCHECK" --quiet --error-exitcode=1 --std=c11 --language=c \
     --enable=warning,performance,portability --inline-suppr --suppress=missingInclude \
-    --suppress=missingIncludeSystem -D_GNU_SOURCE -D__x86_64__ -D__GNUC__=12 -D__linux__ \
+    --suppress=missingIncludeSystem --suppress=ctuuninitvar -D_GNU_SOURCE -D__x86_64__ -D__GNUC__=12 -D__linux__ \
     -Iinclude -Ilib lib

@@ -75,16 +75,18 @@ struct fm_local_map {
     struct fm_local_thread *owner;
     _Atomic uint64_t serial;     /* with the address, tells one map from the next */
     int width;                   /* threads that may compute it, the caller included */
+    _Atomic bool shared;         /* others may take from its frames */
+    _Atomic bool stop;           /* begin no more elements */
 
-    /* The owner watches this line at the end; helpers close their accounts in it just before they leave. */
+    /* The owner watches this line at the end. */
     alignas(FM_LOCAL_LINE) _Atomic uint32_t helpers; /* thieves inside; bit 31: the owner sleeps */
-    _Atomic bool shared;                             /* others may take from its frames */
-    _Atomic bool stop;                               /* begin no more elements */
-    _Atomic unsigned raised;                         /* exception flags that helpers raised */
-    _Atomic int workers;                             /* most threads that computed at once */
-    _Atomic uint64_t busy_ns;                        /* helpers' time in elements, on a processor */
-    _Atomic size_t stolen;                           /* spans taken by thieves */
-    _Atomic size_t skipped;                          /* elements not computed because of stop */
+
+    /* Helpers keep their accounts in this one. */
+    alignas(FM_LOCAL_LINE) _Atomic unsigned raised; /* exception flags that helpers raised */
+    _Atomic int workers;                            /* most threads that computed at once */
+    _Atomic uint64_t busy_ns;                       /* helpers' time in elements, on a processor */
+    _Atomic size_t stolen;                          /* spans taken by thieves */
+    _Atomic size_t skipped;                         /* elements not computed because of stop */
 };
 
 #define FM_LOCAL_OWNER_SLEEPS 0x80000000u

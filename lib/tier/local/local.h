@@ -24,9 +24,10 @@ struct fm_local_frame;
 void fm_local_init(const struct fm_tier_host *host);
 
 /* Opens a map in the calling thread: it is its innermost map from now on. work: checked, and alive until
-   fm_local_finish(); width: threads that may compute it, this one included; host_map: for host->failed.
-   NULL: no memory. */
-struct fm_local_frame *fm_local_open(const struct fastmap_map *work, int width, void *host_map);
+   fm_local_finish(); width: threads that may compute it, this one included; host_map: for host->failed;
+   cost_ns: an element's, 0 unknown. NULL: no memory. */
+struct fm_local_frame *fm_local_open(const struct fastmap_map *work, int width, void *host_map,
+                                     double cost_ns);
 
 /* Computes the next `count` elements of the caller's span, fewer if it ends before that or others take
    from it. Returns how many the caller still has; 0: its span is done (the map may not be). */
@@ -38,7 +39,7 @@ void fm_local_advance_all(struct fm_local_frame *frame, double cost_ns);
 /* Tells thieves (and the claim mode) what an element costs; start_ticks: when the map began. */
 void fm_local_set_cost(struct fm_local_frame *frame, double cost_ns, uint64_t start_ticks);
 
-/* Lets idle threads in and wakes one. By the owner, at any time before fm_local_finish(). */
+/* Lets idle threads in and wakes one. By the owner, while it has elements left. */
 void fm_local_share(struct fm_local_frame *frame);
 bool fm_local_is_shared(const struct fm_local_frame *frame);
 

@@ -47,7 +47,8 @@ static void clear_counters(struct fm_local_map *map)
     atomic_store_explicit(&map->workers, 1, memory_order_relaxed);
 }
 
-struct fm_local_frame *fm_local_open(const struct fastmap_map *work, int width, void *host_map)
+struct fm_local_frame *fm_local_open(const struct fastmap_map *work, int width, void *host_map,
+                                     double cost_ns)
 {
     struct fm_local_thread *self = fm_local_thread_self();
     if (self == NULL)
@@ -65,7 +66,7 @@ struct fm_local_frame *fm_local_open(const struct fastmap_map *work, int width, 
     map->width = width;
     fm_base_fenv_get(&map->fenv);
     clear_counters(map);
-    fm_local_frame_open(frame, map, 0, work->n, false, memory_order_release);
+    fm_local_frame_open(frame, map, 0, work->n, cost_ns > FM_LOCAL_FENCED_NS, memory_order_release);
     return frame;
 }
 
@@ -101,13 +102,8 @@ bool fm_local_is_shared(const struct fm_local_frame *frame)
 
 void fm_local_share(struct fm_local_frame *frame)
 {
-    fm_local_lock(frame);
-    const bool open = atomic_load_explicit(&frame->active, memory_order_relaxed);
-    if (open)
-        fm_local_pool_admit(&frame->own);
-    fm_local_unlock(frame);
-    if (open)
-        fm_local_pool_call();
+    fm_local_pool_admit(&frame->own);
+    fm_local_pool_call();
 }
 
 /* One round through all threads for something of this map to do. */

@@ -23,7 +23,7 @@
  *
  * All four accesses are sequentially consistent: at least one side sees the other, no call is lost. A
  * call wakes one sleeper, and none where somebody spins; a thief whose prize is worth sharing wakes the
- * next (pass_on), so the caller pays for one wake however many join.
+ * next (fm_local_pool_begin), so the caller pays for one wake however many join.
  *
  * `mutex` protects growth, stop and fork. Everything else is atomic counters that decide only whether a
  * thread tries to help, never who owns an element: they are relaxed.
@@ -46,6 +46,7 @@
 
 #define SEVERAL (-2)
 #define WORKERS_MOST 4096
+#define SHORT_NS 20000.0
 #define FIRST_SCAN_NS 1000.0
 #define LAST_SCAN_NS 50000.0
 #define FIRST_WAKE_CALLER_NS 10000.0 /* guesses until one has been measured */
@@ -191,23 +192,16 @@ void fm_local_pool_call(void)
 
 void fm_local_pool_nudge(void)
 {
-    if (maps_in(LOAD(pool.state)) == 0 || LOAD(pool.spinning) > 0)
+    if (maps_in(LOAD(pool.state)) == 0)
         return;
     for (struct fm_local_thread *t = fm_local_thread_first(); t != NULL; t = t->next)
         for (struct fm_local_frame *f = t->base; f != NULL;
              f = atomic_load_explicit(&f->inner, memory_order_acquire))
             if (LOAD(f->active) && fm_local_unclaimed(f) > 0) {
                 (void)atomic_fetch_add(&pool.state, CALL);
-                fm_local_pool_call();
+                wake_one(own_core());
                 return;
             }
-}
-
-void fm_local_pool_pass_on(double work_ns)
-{
-    if (LOAD(pool.sleeping) > 0 && LOAD(pool.spinning) == 0 &&
-        work_ns > 2 * (LOAD(pool.wake_caller_ns) + LOAD(pool.wake_latency_ns)))
-        wake_one(own_core());
 }
 
 /* ---- Callers ---- */
@@ -244,9 +238,8 @@ static void vacate(struct fm_local_thread *owner, uint64_t more)
 void fm_local_pool_admit(struct fm_local_map *map)
 {
     struct fm_local_thread *owner = map->owner;
-    if (LOAD(map->shared))
+    if (atomic_exchange(&map->shared, true))
         return;
-    atomic_store_explicit(&map->shared, true, memory_order_release);
     if (owner->worker < 0 && atomic_fetch_add(&owner->counted, 1) == 0)
         occupy(owner, CALL + MAP);
     else
@@ -284,8 +277,12 @@ static bool steal_from_worker(struct worker *worker, int index)
            fm_local_steal_from(fm_local_self, victim, NULL);
 }
 
-static bool steal_from_callers(void)
+/* called: somebody has just asked for help. */
+static bool steal_from_callers(bool called)
 {
+    for (struct fm_local_thread *t = fm_local_thread_first(); called && t != NULL; t = t->next)
+        if (t->worker < 0)
+            fm_local_fetch(t);
     for (struct fm_local_thread *t = fm_local_thread_first(); t != NULL; t = t->next)
         if (t->worker < 0 && fm_local_steal_from(fm_local_self, t, NULL))
             return true;
@@ -293,13 +290,13 @@ static bool steal_from_callers(void)
 }
 
 /* Near workers, then the application's threads, then the others. */
-static bool look_everywhere(struct worker *worker)
+static bool look_everywhere(struct worker *worker, bool called)
 {
     const int others = worker->ordered - 1;
     for (int i = 0; i < worker->near; i++)
         if (steal_from_worker(worker, worker->order[i]))
             return true;
-    if (steal_from_callers())
+    if (steal_from_callers(called))
         return true;
     for (int i = worker->near; i < others; i++)
         if (steal_from_worker(worker, worker->order[i]))
@@ -324,17 +321,34 @@ static void settle(struct worker *worker)
     worker->ordered = count;
 }
 
-static bool look_for_work(struct worker *worker)
+static bool look_for_work(struct worker *worker, bool called)
 {
     if (maps_in(LOAD(pool.state)) == 0 || yields_core(worker->index) || !has_room())
         return false;
-    return look_everywhere(worker);
+    return look_everywhere(worker, called);
 }
 
-void fm_local_pool_computes(const struct fm_local_frame *frame, bool computes)
+/* A worker that is busy for less than it takes to wake another counts as idle all the while: the note
+   would cost more than it could tell. */
+static bool is_noted(const struct fm_local_frame *frame, double work_ns)
 {
-    if (frame->outer == NULL && LOAD(frame->thread->worker) >= 0)
-        ADD(pool.spinning, computes ? -1 : 1);
+    return frame->outer == NULL && LOAD(frame->thread->worker) >= 0 && work_ns > SHORT_NS;
+}
+
+void fm_local_pool_begin(const struct fm_local_frame *frame, double work_ns)
+{
+    if (!is_noted(frame, work_ns))
+        return;
+    ADD(pool.spinning, -1);
+    if (LOAD(pool.sleeping) > 0 && LOAD(pool.spinning) == 0 &&
+        work_ns > 2 * (LOAD(pool.wake_caller_ns) + LOAD(pool.wake_latency_ns)))
+        wake_one(own_core());
+}
+
+void fm_local_pool_end(const struct fm_local_frame *frame, double work_ns)
+{
+    if (is_noted(frame, work_ns))
+        ADD(pool.spinning, 1);
 }
 
 static void note_wake_latency(struct worker *worker)
@@ -362,22 +376,31 @@ static void sleep_until_called(struct worker *worker, uint32_t calls)
     note_wake_latency(worker);
 }
 
-/* Spins for a call. True: there was one, or it is time to look again for what had not been worth
-   taking; *scan_ticks is the pause until then, longer each time. */
-static bool spin_for_call(struct worker *worker, uint32_t calls, uint64_t *scan_ticks)
+/* Why a worker stopped spinning. */
+enum turn {
+    TURN_CALLED, /* somebody asked for help */
+    TURN_AGAIN,  /* what had not been worth taking may be by now */
+    TURN_TIRED   /* nobody came */
+};
+
+/* Spins until then; scan_ticks: the pause before looking again while maps are shared. */
+static enum turn spin_for_call(const struct worker *worker, uint32_t calls, uint64_t scan_ticks)
 {
     const uint64_t begun = fm_base_ticks();
     const uint64_t spin = fm_base_ns_to_ticks(fm_local_host->spin_ns());
-    bool again = false;
-    while (!again && !yields_core(worker->index)) {
+    for (;;) {
+        const uint64_t state = atomic_load_explicit(&pool.state, memory_order_acquire);
+        if (yields_core(worker->index))
+            return TURN_TIRED;
+        if (calls_in(state) != calls)
+            return TURN_CALLED;
         const uint64_t idle = fm_base_ticks() - begun;
         if (idle > spin)
-            break;
-        const uint64_t state = atomic_load_explicit(&pool.state, memory_order_acquire);
-        again = calls_in(state) != calls || (maps_in(state) > 0 && idle > *scan_ticks);
+            return TURN_TIRED;
+        if (maps_in(state) > 0 && idle > scan_ticks)
+            return TURN_AGAIN;
         fm_base_relax();
     }
-    return again;
 }
 
 /* A caller saw this worker spin and woke nobody; but it leaves its core to the caller. */
@@ -398,20 +421,19 @@ static void *worker_main(void *argument)
     const uint64_t first_scan = fm_base_ns_to_ticks(FIRST_SCAN_NS);
     const uint64_t last_scan = fm_base_ns_to_ticks(LAST_SCAN_NS);
     uint64_t scan = first_scan;
+    enum turn turn = TURN_CALLED;
     ADD(pool.spinning, 1);
     while (!atomic_load_explicit(&pool.stopping, memory_order_relaxed)) {
         const uint32_t calls =
             calls_in(atomic_load_explicit(&pool.state, memory_order_acquire));
         settle(worker);
-        if (look_for_work(worker)) {
-            scan = first_scan;
-        } else if (spin_for_call(worker, calls, &scan)) {
-            const bool called = calls != calls_in(LOAD(pool.state));
-            scan = called ? first_scan : scan < last_scan ? 2 * scan : last_scan;
-        } else {
+        const bool found = look_for_work(worker, turn == TURN_CALLED);
+        scan = found || turn != TURN_AGAIN ? first_scan : scan < last_scan ? 2 * scan : last_scan;
+        turn = found ? TURN_AGAIN : spin_for_call(worker, calls, scan);
+        if (turn == TURN_TIRED) {
             hand_on_call(worker);
             sleep_until_called(worker, calls);
-            scan = first_scan;
+            turn = TURN_CALLED;
         }
     }
     ADD(pool.spinning, -1);

@@ -5,7 +5,8 @@
 
 #include "tier/local/frame.h"
 
-/* Lets others take from the map. Under the lock of its owner's open frame; later calls do nothing. */
+/* Lets others take from the map; later calls do nothing. By its owner, or under the lock of the owner's
+   open frame. */
 void fm_local_pool_admit(struct fm_local_map *map);
 
 /* After that: wakes a worker if all sleep. */
@@ -17,10 +18,9 @@ void fm_local_pool_dismiss(struct fm_local_map *map);
 /* The thread sleeps (or computes again) while its shared map goes on: its core may be used. */
 void fm_local_pool_caller_rests(struct fm_local_thread *owner, bool rests);
 
-/* The thief begins (or has ended) what it took into that frame. */
-void fm_local_pool_computes(const struct fm_local_frame *frame, bool computes);
-
-/* A thief is about to compute work_ns of what it took: wakes another if that could share it. */
-void fm_local_pool_pass_on(double work_ns);
+/* The thief begins what it took into that frame, work_ns as far as known: wakes another worker if that one
+   could share it. And it has ended it. */
+void fm_local_pool_begin(const struct fm_local_frame *frame, double work_ns);
+void fm_local_pool_end(const struct fm_local_frame *frame, double work_ns);
 
 #endif

@@ -41,6 +41,7 @@ bool fm_local_frame_is_valid(const struct fm_local_frame *frame)
 static size_t park(struct fm_local_frame *frame, size_t first, size_t want)
 {
     struct fm_local_map *map = fm_local_frame_map(frame);
+    __builtin_prefetch(&map->helpers); /* to be read next, if this is the end */
     atomic_store_explicit(&frame->parked, 1, memory_order_release);
     fm_local_lock(frame);
     atomic_store_explicit(&frame->parked, 0, memory_order_relaxed);
@@ -65,6 +66,7 @@ static size_t park(struct fm_local_frame *frame, size_t first, size_t want)
 static inline bool claim_up_to(struct fm_local_frame *frame, size_t end, bool fenced)
 {
     if (fenced) {
+        __builtin_prefetch(&frame->limit, 1); /* a thief may have it; meanwhile the claim is fetched */
         (void)atomic_exchange_explicit(&frame->claim, end, memory_order_seq_cst);
         return end <= atomic_load_explicit(&frame->limit, memory_order_seq_cst);
     }

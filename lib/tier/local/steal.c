@@ -170,19 +170,6 @@ static bool enter(const struct fm_local_thread *thief, struct fm_local_map *map)
     return true;
 }
 
-/* Counts the span, and how many threads compute at once. */
-static void note_worker(struct fm_local_map *map)
-{
-    const uint32_t helpers = atomic_load_explicit(&map->helpers, memory_order_relaxed);
-    const int workers = helpers_in(helpers) + 1;
-    int most = atomic_load_explicit(&map->workers, memory_order_relaxed);
-    while (most < workers &&
-           !atomic_compare_exchange_weak_explicit(&map->workers, &most, workers,
-                                                  memory_order_relaxed, memory_order_relaxed))
-        ;
-    atomic_fetch_add_explicit(&map->stolen, 1, memory_order_relaxed);
-}
-
 /* Gives the place back: the last touch of a map, whose owner may then return and use the memory again. */
 static void leave(const struct fm_local_thread *thief, struct fm_local_map *map)
 {
@@ -198,12 +185,30 @@ struct loot {
     struct fm_local_map *map;
     size_t first;
     size_t count;
+    int workers; /* that compute the map now, the thief included */
 };
 
-static void run_stolen(struct fm_local_frame *frame, const struct loot *loot, double cost_ns)
+/* What the span adds to the map's accounts. */
+static void close_account(const struct loot *loot, double busy_ns, unsigned raised)
 {
     struct fm_local_map *map = loot->map;
-    const double work_ns = (double)loot->count * cost_ns;
+    int most = atomic_load_explicit(&map->workers, memory_order_relaxed);
+    while (most < loot->workers &&
+           !atomic_compare_exchange_weak_explicit(&map->workers, &most, loot->workers,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+    atomic_fetch_add_explicit(&map->stolen, 1, memory_order_relaxed);
+    if (busy_ns > 0)
+        atomic_fetch_add_explicit(&map->busy_ns, (uint64_t)busy_ns, memory_order_relaxed);
+    if (raised != 0)
+        atomic_fetch_or_explicit(&map->raised, raised, memory_order_relaxed);
+}
+
+static void run_stolen(struct fm_local_frame *frame, const struct loot *loot, double cost_ns,
+                       double work_ns)
+{
+    struct fm_local_map *map = loot->map;
+    __builtin_prefetch(&map->raised, 1);
     const struct fm_base_fenv old = fm_base_fenv_swap(&map->fenv);
     const bool lasting = work_ns > FM_LOCAL_LASTING_NS;
     const uint64_t waited_ns = lasting ? fm_base_waited_ns() : 0;
@@ -215,16 +220,11 @@ static void run_stolen(struct fm_local_frame *frame, const struct loot *loot, do
     /* A stop that was called before this frame could be seen. */
     if (atomic_load_explicit(&map->stop, memory_order_seq_cst))
         atomic_store_explicit(&frame->limit, 0, memory_order_relaxed);
-    fm_local_pool_pass_on(work_ns);
     fm_local_run_all(frame, cost_ns);
     double busy_ns = fm_base_ticks_to_ns(fm_base_ticks() - begun);
     if (lasting)
         busy_ns -= (double)(fm_base_waited_ns() - waited_ns);
-    if (busy_ns > 0)
-        atomic_fetch_add_explicit(&map->busy_ns, (uint64_t)busy_ns, memory_order_relaxed);
-    const unsigned raised = fm_base_fenv_leave(&old);
-    if (raised != 0)
-        atomic_fetch_or_explicit(&map->raised, raised, memory_order_relaxed);
+    close_account(loot, busy_ns, fm_base_fenv_leave(&old));
 }
 
 static struct loot grab(const struct fm_local_thread *thief, struct fm_local_frame *victim,
@@ -237,6 +237,10 @@ static struct loot grab(const struct fm_local_thread *thief, struct fm_local_fra
     struct fm_local_map *map = fm_local_frame_map(victim);
     if (active && admits(map, only) && enter(thief, map)) {
         const size_t claim = atomic_load_explicit(&victim->claim, memory_order_relaxed);
+        __builtin_prefetch(map->work);
+        __builtin_prefetch(&map->work->shared);
+        const uint32_t helpers = atomic_load_explicit(&map->helpers, memory_order_relaxed);
+        loot.workers = helpers_in(helpers) + 1;
         loot.map = map;
         loot.count = take(victim, claim, cost_ns);
         loot.first = atomic_load_explicit(&victim->end, memory_order_relaxed);
@@ -245,6 +249,16 @@ static struct loot grab(const struct fm_local_thread *thief, struct fm_local_fra
     }
     fm_local_unlock(victim);
     return loot;
+}
+
+void fm_local_fetch(const struct fm_local_thread *victim)
+{
+    const struct fm_local_frame *frame = victim->base;
+    __builtin_prefetch(&frame->active);
+    __builtin_prefetch(&frame->claim);
+    __builtin_prefetch(&frame->limit, 1);
+    __builtin_prefetch(&frame->own.work);
+    __builtin_prefetch(&frame->own.helpers, 1);
 }
 
 bool fm_local_steal(struct fm_local_thread *thief, struct fm_local_frame *victim,
@@ -261,34 +275,22 @@ bool fm_local_steal(struct fm_local_thread *thief, struct fm_local_frame *victim
     if (frame == NULL)
         return false;
     const struct loot loot = grab(thief, victim, only, cost_ns);
+    const double work_ns = (double)loot.count * cost_ns;
     if (loot.count > 0) {
-        fm_local_pool_computes(frame, true);
-        note_worker(loot.map);
-        run_stolen(frame, &loot, cost_ns);
+        fm_local_pool_begin(frame, work_ns);
+        run_stolen(frame, &loot, cost_ns, work_ns);
     }
     fm_local_frame_pop(frame);
     if (loot.count == 0)
         return false;
     leave(thief, loot.map);
-    fm_local_pool_computes(frame, false);
+    fm_local_pool_end(frame, work_ns);
     return true;
-}
-
-/* Begins to fetch all that a thief will read of a frame: one wait instead of six. */
-static void fetch(const struct fm_local_frame *frame)
-{
-    __builtin_prefetch(&frame->claim);
-    __builtin_prefetch(&frame->limit);
-    __builtin_prefetch(&frame->active);
-    __builtin_prefetch(&frame->seen_claim);
-    __builtin_prefetch(&frame->own);
-    __builtin_prefetch(&frame->own.helpers);
 }
 
 bool fm_local_steal_from(struct fm_local_thread *thief, struct fm_local_thread *victim,
                          const struct fm_local_map *only)
 {
-    fetch(victim->base);
     for (struct fm_local_frame *f = victim->base; f != NULL;
          f = atomic_load_explicit(&f->inner, memory_order_acquire))
         if (fm_local_steal(thief, f, only))
