@@ -8,8 +8,8 @@
 #define TEXT(x) #x
 #define VERSION_TEXT(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
 
-int fastmap(fastmap_func *func, const void *in, size_t in_size, void *out, size_t out_size, size_t n,
-            const void *shared, size_t shared_size)
+int fastmap(fastmap_func *func, const void *in, size_t in_size, void *out, size_t out_size,
+            size_t n, const void *shared, size_t shared_size)
 {
     /* Field by field: an initialiser would clear the struct first, which costs 10 ns. */
     struct fastmap_map map;
@@ -58,8 +58,9 @@ int fastmap_global_finalize(void)
 int fastmap_init(const struct fastmap_config *config, struct fastmap_session **session)
 {
     if (session == NULL)
-        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
-                            "session is NULL: pass the address of a struct fastmap_session pointer");
+        return fm_base_fail(
+            FASTMAP_ERR_ARGUMENT,
+            "session is NULL: pass the address of a struct fastmap_session pointer");
     return fm_engine_session_make(config, session);
 }
 

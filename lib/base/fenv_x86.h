@@ -20,7 +20,8 @@ static inline void fm_base_fenv_get(struct fm_base_fenv *env)
 }
 
 /* Writing these registers costs some 30 cycles each: only where they differ. */
-static inline void fm_base_fenv_set(uint32_t mxcsr, uint16_t x87_control, const struct fm_base_fenv *now)
+static inline void fm_base_fenv_set(uint32_t mxcsr, uint16_t x87_control,
+                                    const struct fm_base_fenv *now)
 {
     uint16_t x87_status;
     __asm__ volatile("fnstsw %0" : "=m"(x87_status));

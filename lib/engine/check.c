@@ -17,15 +17,17 @@
 static inline int check_sizes(const struct fastmap_map *map, const struct fastmap_report *report)
 {
     if (map->size != MAP_SIZE_0_1)
-        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
-                            "struct fastmap_map has size field %zu where this library knows %zu: fill "
-                            "the struct with FASTMAP_MAP(), and compile against the installed fastmap.h",
-                            map->size, MAP_SIZE_0_1);
+        return fm_base_fail(
+            FASTMAP_ERR_ARGUMENT,
+            "struct fastmap_map has size field %zu where this library knows %zu: fill "
+            "the struct with FASTMAP_MAP(), and compile against the installed fastmap.h",
+            map->size, MAP_SIZE_0_1);
     if (report != NULL && report->size != REPORT_SIZE_0_1)
-        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
-                            "struct fastmap_report has size field %zu where this library knows %zu: "
-                            "start it with FASTMAP_REPORT()",
-                            report->size, REPORT_SIZE_0_1);
+        return fm_base_fail(
+            FASTMAP_ERR_ARGUMENT,
+            "struct fastmap_report has size field %zu where this library knows %zu: "
+            "start it with FASTMAP_REPORT()",
+            report->size, REPORT_SIZE_0_1);
     return 0;
 }
 
@@ -48,24 +50,27 @@ static inline int check_array(const char *name, const void *array, size_t size)
                             "without it",
                             name, name, size);
     if (array != NULL && size == 0)
-        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
-                            "%s_size is 0 but %s is not NULL: pass the bytes of one element, or NULL "
-                            "for a map without it (data for all elements belongs in shared)",
-                            name, name);
+        return fm_base_fail(
+            FASTMAP_ERR_ARGUMENT,
+            "%s_size is 0 but %s is not NULL: pass the bytes of one element, or NULL "
+            "for a map without it (data for all elements belongs in shared)",
+            name, name);
     return 0;
 }
 
 static inline int check_options(const struct fastmap_map *map)
 {
     if (map->on_error != FASTMAP_ON_ERROR_CONTINUE && map->on_error != FASTMAP_ON_ERROR_STOP)
-        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
-                            "on_error is %d: use FASTMAP_ON_ERROR_CONTINUE or FASTMAP_ON_ERROR_STOP",
-                            (int)map->on_error);
+        return fm_base_fail(
+            FASTMAP_ERR_ARGUMENT,
+            "on_error is %d: use FASTMAP_ON_ERROR_CONTINUE or FASTMAP_ON_ERROR_STOP",
+            (int)map->on_error);
     if (!(map->element_seconds >= 0 && map->element_seconds < 1e9))
-        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
-                            "element_seconds is %g: pass the expected seconds of an element, or 0 for "
-                            "unknown",
-                            map->element_seconds);
+        return fm_base_fail(
+            FASTMAP_ERR_ARGUMENT,
+            "element_seconds is %g: pass the expected seconds of an element, or 0 for "
+            "unknown",
+            map->element_seconds);
     if (map->shared == NULL && map->shared_size != 0)
         return fm_base_fail(FASTMAP_ERR_ARGUMENT,
                             "shared is NULL but shared_size is %zu: pass the block, or size 0",
@@ -74,14 +79,16 @@ static inline int check_options(const struct fastmap_map *map)
 }
 
 /* Bytes of a whole array, which must fit between its start and the end of the address space. */
-static inline int check_extent(const char *name, const void *array, size_t size, size_t n, size_t *bytes)
+static inline int check_extent(const char *name, const void *array, size_t size, size_t n,
+                               size_t *bytes)
 {
     if (__builtin_mul_overflow(size, n, bytes) || *bytes > PTRDIFF_MAX ||
         *bytes > UINTPTR_MAX - (uintptr_t)array)
-        return fm_base_fail(FASTMAP_ERR_OVERFLOW,
-                            "%s: %zu elements of %zu bytes do not fit the address space: check n and "
-                            "%s_size",
-                            name, n, size, name);
+        return fm_base_fail(
+            FASTMAP_ERR_OVERFLOW,
+            "%s: %zu elements of %zu bytes do not fit the address space: check n and "
+            "%s_size",
+            name, n, size, name);
     return 0;
 }
 

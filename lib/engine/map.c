@@ -52,9 +52,9 @@ static bool needs_clock(const struct fm_engine_map *run, const struct fastmap_re
     static _Thread_local unsigned calls __attribute__((tls_model("initial-exec")));
     if (report != NULL || run->session->settings.verbosity >= FASTMAP_VERBOSITY_LOUD)
         return true;
-    if (run->map->n < 2)
-        return run->cost_ns <= 0;
-    if (run->cost_ns <= 0 || (double)run->map->n * run->cost_ns > FM_SCHED_TINY_NS)
+    if (run->cost_ns <= 0)
+        return true;
+    if (run->map->n > 1 && (double)run->map->n * run->cost_ns > FM_SCHED_TINY_NS)
         return true;
     if (width > 1 && !fm_engine_keeper_made())
         return true;
@@ -122,8 +122,8 @@ static uint64_t compute_timed(struct fm_engine_map *run, int width)
 }
 
 /* What the map took, and what the loop would have: the threads' busy time, the caller's being own_ns. */
-static void account(struct fm_engine_map *run, const struct fm_local_result *result,
-                    double own_ns, uint64_t ended, struct fastmap_report *report)
+static void account(struct fm_engine_map *run, const struct fm_local_result *result, double own_ns,
+                    uint64_t ended, struct fastmap_report *report)
 {
     const double busy_ns = own_ns + (double)result->busy_ns;
     const size_t computed = run->map->n - result->skipped;
@@ -148,10 +148,11 @@ static int outcome(const struct fm_engine_map *run)
     if (run->failed == 0)
         return 0;
     const struct fastmap_failure *first = &run->failures[0];
-    return fm_base_fail(FASTMAP_ERR_ELEMENT,
-                        "%zu of %zu elements failed; the first is %zu, where the function returned %d: "
-                        "the report of fastmap_run() lists more",
-                        run->failed, run->map->n, first->index, first->code);
+    return fm_base_fail(
+        FASTMAP_ERR_ELEMENT,
+        "%zu of %zu elements failed; the first is %zu, where the function returned %d: "
+        "the report of fastmap_run() lists more",
+        run->failed, run->map->n, first->index, first->code);
 }
 
 static void take_off_display(struct fm_engine_map *run)

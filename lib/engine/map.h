@@ -15,8 +15,8 @@ struct fm_engine_map {
     struct fastmap_session *session;
     const struct fastmap_map *map;
     struct fm_local_frame *frame;
-    double cost_ns;       /* an element's: predicted, then measured; 0 unknown */
-    uint64_t begun_ticks; /* 0: this map is not timed */
+    double cost_ns;         /* an element's: predicted, then measured; 0 unknown */
+    uint64_t begun_ticks;   /* 0: this map is not timed */
     _Atomic bool displayed; /* the keeper may show its progress */
     /* Under the failures' lock: */
     size_t failed;

@@ -21,7 +21,7 @@ static struct {
     pthread_mutex_t mutex;
     struct fm_sched_rental rental;
     uint64_t last_end_ticks;
-    _Atomic bool invest; /* wake the pool for the next map that could use it */
+    _Atomic bool invest;                /* wake the pool for the next map that could use it */
     alignas(64) _Atomic double spin_ns; /* idle workers read it: a cache line of its own */
 } policy = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 

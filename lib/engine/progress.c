@@ -32,8 +32,8 @@ void fm_engine_progress_text(const struct fm_engine_progress *progress, char *te
         progress->n > 0 ? 100.0 * (double)progress->done / (double)progress->n : 100.0;
     fm_base_units_count(progress->done, done);
     fm_base_units_count(progress->n, n);
-    const int used = snprintf(text, size, "%s: %s of %s (%d%%)",
-                              label_or_default(progress->label), done, n, (int)percent);
+    const int used = snprintf(text, size, "%s: %s of %s (%d%%)", label_or_default(progress->label),
+                              done, n, (int)percent);
     if (progress->done == 0 || used < 0 || (size_t)used >= size)
         return;
     (void)snprintf(text + used, size - (size_t)used, ", %s, about %s left",
@@ -90,9 +90,8 @@ void fm_engine_closing_text(const char *label, const struct fastmap_report *repo
 void fm_engine_closing_say(const struct fastmap_session *session, const char *label,
                            const struct fastmap_report *report)
 {
-    const enum fastmap_verbosity level = report->seconds >= LASTING_SECONDS
-                                             ? FASTMAP_VERBOSITY_NORMAL
-                                             : FASTMAP_VERBOSITY_LOUD;
+    const enum fastmap_verbosity level =
+        report->seconds >= LASTING_SECONDS ? FASTMAP_VERBOSITY_NORMAL : FASTMAP_VERBOSITY_LOUD;
     if (session->settings.verbosity < level)
         return;
     char text[256];

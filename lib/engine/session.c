@@ -106,8 +106,9 @@ static bool in_use(const struct fastmap_session *session)
 static int end(struct fastmap_session *session)
 {
     if (in_use(session))
-        return fm_base_fail(FASTMAP_ERR_STATE, "a map of this session is running: wait until it has "
-                                               "returned, then end the session");
+        return fm_base_fail(FASTMAP_ERR_STATE,
+                            "a map of this session is running: wait until it has "
+                            "returned, then end the session");
     if (--sessions == 0) {
         fm_engine_keeper_retire();
         fm_local_pool_stop();

@@ -55,8 +55,7 @@ double fm_sched_gain_ns(size_t left, double begun, double cost_ns, const struct 
         .latency_ns = wake->latency_ns,
     };
     const double alone = fm_sched_makespan_ns(&offer, 0);
-    const double together =
-        fm_sched_makespan_ns(&offer, fm_sched_split(&offer)) + wake->caller_ns;
+    const double together = fm_sched_makespan_ns(&offer, fm_sched_split(&offer)) + wake->caller_ns;
     const double gain = alone - together;
     return gain > GAIN_LEAST_NS && gain > GAIN_LEAST_SHARE * alone ? gain : 0;
 }

@@ -27,7 +27,8 @@ size_t fm_sched_block(double cost_ns, size_t left);
 
 /* Time saved by asking for help now with `left` elements to do and `begun` elements' worth of work that
    cannot be given away; 0 where it does not pay. Small gains that noise would eat count as none. */
-double fm_sched_gain_ns(size_t left, double begun, double cost_ns, const struct fm_sched_wake *wake);
+double fm_sched_gain_ns(size_t left, double begun, double cost_ns,
+                        const struct fm_sched_wake *wake);
 
 /*
  * Keeping helpers awake is a ski-rental problem: a map too short to pay for waking a sleeping pool

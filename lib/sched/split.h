@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 struct fm_sched_offer {
-    size_t left;         /* elements that could move: neither begun nor leased */
-    double begun;        /* elements' worth of work that the owner's side must finish first, 0 if none */
+    size_t left;  /* elements that could move: neither begun nor leased */
+    double begun; /* elements' worth of work that the owner's side must finish first, 0 if none */
     double owner_ns;     /* time an element on the owner's side, all its threads together */
     double thief_ns;     /* time an element at the thief */
     double transport_ns; /* time to move one element there and its result back */

@@ -69,14 +69,14 @@ struct fm_local_thread;
 /* One map while it runs. Lives in the frame of the thread that called. */
 struct fm_local_map {
     const struct fastmap_map *work; /* the caller's */
-    void *host_map;              /* the engine's side of the map, for host->failed */
-    struct fm_local_map *parent; /* the map inside an element of which this one was started */
-    struct fm_base_fenv fenv;    /* the caller's */
+    void *host_map;                 /* the engine's side of the map, for host->failed */
+    struct fm_local_map *parent;    /* the map inside an element of which this one was started */
+    struct fm_base_fenv fenv;       /* the caller's */
     struct fm_local_thread *owner;
-    _Atomic uint64_t serial;     /* with the address, tells one map from the next */
-    int width;                   /* threads that may compute it, the caller included */
-    _Atomic bool shared;         /* others may take from its frames */
-    _Atomic bool stop;           /* begin no more elements */
+    _Atomic uint64_t serial; /* with the address, tells one map from the next */
+    int width;               /* threads that may compute it, the caller included */
+    _Atomic bool shared;     /* others may take from its frames */
+    _Atomic bool stop;       /* begin no more elements */
 
     /* The owner watches this line at the end. */
     alignas(FM_LOCAL_LINE) _Atomic uint32_t helpers; /* thieves inside; bit 31: the owner sleeps */
@@ -103,22 +103,22 @@ struct fm_local_frame {
     _Atomic uint32_t lock;                       /* 0 free, 1 held */
     _Atomic uint32_t parked;                     /* the owner waits for the lock */
     _Atomic size_t end;                          /* the span's true end; changed under lock */
-    bool fence_next;                             /* under lock: mode the owner takes when it parks */
+    bool fence_next; /* under lock: mode the owner takes when it parks */
 
     /* Written when the frame is opened; the estimates now and then. */
     alignas(FM_LOCAL_LINE) _Atomic bool active;
     _Atomic(struct fm_local_map *) map;
     struct fm_local_thread *thread;
-    struct fm_local_frame *outer;      /* the frame below, NULL for the first */
+    struct fm_local_frame *outer;           /* the frame below, NULL for the first */
     _Atomic(struct fm_local_frame *) inner; /* the frame above, open or not; NULL: none made yet */
-    _Atomic size_t start;              /* first element of the span */
-    _Atomic uint64_t start_ticks;      /* when it was begun; 0: nobody looked at the clock */
-    _Atomic double expected_ns;        /* an element's cost, before the span tells by itself */
-    _Atomic size_t seen_claim;         /* the claim when a thief last looked ... */
-    _Atomic uint64_t seen_ticks;       /* ... and when that was */
+    _Atomic size_t start;                   /* first element of the span */
+    _Atomic uint64_t start_ticks;           /* when it was begun; 0: nobody looked at the clock */
+    _Atomic double expected_ns;             /* an element's cost, before the span tells by itself */
+    _Atomic size_t seen_claim;              /* the claim when a thief last looked ... */
+    _Atomic uint64_t seen_ticks;            /* ... and when that was */
 
-    uint64_t watched_serial;           /* the keeper's only: the own map it saw here last ... */
-    uint64_t watched_ticks;            /* ... and when it saw that first */
+    uint64_t watched_serial; /* the keeper's only: the own map it saw here last ... */
+    uint64_t watched_ticks;  /* ... and when it saw that first */
 
     struct fm_local_map own; /* used while `map` points here */
 };
@@ -132,8 +132,8 @@ struct fm_local_thread {
 
     /* What changes with each map, away from what others read to find the frames. */
     alignas(FM_LOCAL_LINE) struct fm_local_frame *top; /* innermost open frame; owner only */
-    _Atomic int core;             /* core of the plan where it was last seen, -1 unknown */
-    _Atomic int counted;          /* its open maps that are shared */
+    _Atomic int core;    /* core of the plan where it was last seen, -1 unknown */
+    _Atomic int counted; /* its open maps that are shared */
 };
 
 static inline struct fm_local_map *fm_local_frame_map(const struct fm_local_frame *frame)

@@ -45,10 +45,10 @@ bool fm_local_is_shared(const struct fm_local_frame *frame);
 
 /* What became of a map. */
 struct fm_local_result {
-    size_t skipped;      /* elements not computed because the host said stop */
-    size_t stolen;       /* spans that thieves took */
-    uint64_t busy_ns;    /* helpers' time in elements, the caller's not included */
-    int workers;         /* threads that computed, the caller included */
+    size_t skipped;   /* elements not computed because the host said stop */
+    size_t stolen;    /* spans that thieves took */
+    uint64_t busy_ns; /* helpers' time in elements, the caller's not included */
+    int workers;      /* threads that computed, the caller included */
 };
 
 /* Helps with the rest, waits for helpers, closes the map. The caller's own span must be done. */
@@ -105,12 +105,12 @@ struct fm_local_sight {
     const void *host_map; /* only a name: the map may end at any moment */
     uint64_t serial;      /* with host_map, tells one map from the next */
     size_t n;
-    size_t done;          /* elements begun or done, nearly; only where `shared` or outermost */
-    size_t unclaimed;     /* in the owner's span */
-    double cost_ns;       /* an element's, as far as seen; 0 unknown */
-    double age_ns;        /* since it was first seen */
+    size_t done;      /* elements begun or done, nearly; only where `shared` or outermost */
+    size_t unclaimed; /* in the owner's span */
+    double cost_ns;   /* an element's, as far as seen; 0 unknown */
+    double age_ns;    /* since it was first seen */
     bool shared;
-    bool nested;          /* started inside an element */
+    bool nested; /* started inside an element */
 };
 
 /* Calls see(context, sight) for each open map while it cannot end; if that returns true, lets idle

@@ -60,8 +60,8 @@ struct worker {
     alignas(FM_LOCAL_LINE) _Atomic uint32_t asleep;
     _Atomic uint64_t woken_ticks; /* when it was last woken, 0 once noted */
     int index;
-    int near;   /* victims of `order` that are near */
-    int *order; /* the other workers, nearest first; NULL: by index */
+    int near;    /* victims of `order` that are near */
+    int *order;  /* the other workers, nearest first; NULL: by index */
     int ordered; /* workers that `order` covers, this one included */
     pthread_t thread;
     _Atomic(struct fm_local_thread *) record;
@@ -271,10 +271,8 @@ void fm_local_pool_caller_rests(struct fm_local_thread *owner, bool rests)
 static bool steal_from_worker(struct worker *worker, int index)
 {
     struct worker *other = worker_at(index);
-    struct fm_local_thread *victim =
-        atomic_load_explicit(&other->record, memory_order_acquire);
-    return victim != NULL && other != worker &&
-           fm_local_steal_from(fm_local_self, victim, NULL);
+    struct fm_local_thread *victim = atomic_load_explicit(&other->record, memory_order_acquire);
+    return victim != NULL && other != worker && fm_local_steal_from(fm_local_self, victim, NULL);
 }
 
 /* called: somebody has just asked for help. */
@@ -424,8 +422,7 @@ static void *worker_main(void *argument)
     enum turn turn = TURN_CALLED;
     ADD(pool.spinning, 1);
     while (!atomic_load_explicit(&pool.stopping, memory_order_relaxed)) {
-        const uint32_t calls =
-            calls_in(atomic_load_explicit(&pool.state, memory_order_acquire));
+        const uint32_t calls = calls_in(atomic_load_explicit(&pool.state, memory_order_acquire));
         settle(worker);
         const bool found = look_for_work(worker, turn == TURN_CALLED);
         scan = found || turn != TURN_AGAIN ? first_scan : scan < last_scan ? 2 * scan : last_scan;
@@ -544,8 +541,8 @@ static void forget(void)
     }
     fm_local_plan_free(atomic_load_explicit(&pool.plan, memory_order_relaxed));
     atomic_store_explicit(&pool.plan, NULL, memory_order_relaxed);
-    _Atomic int *const counters[] = {&pool.count,    &pool.cores,   &pool.default_width,
-                                     &pool.spinning, &pool.sleeping};
+    _Atomic int *const counters[] = {&pool.count, &pool.cores, &pool.default_width, &pool.spinning,
+                                     &pool.sleeping};
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         atomic_store_explicit(counters[i], 0, memory_order_relaxed);
 }

@@ -30,8 +30,8 @@ bool fm_local_frame_is_valid(const struct fm_local_frame *frame)
     const size_t limit = atomic_load_explicit(&frame->limit, memory_order_relaxed);
     const size_t start = atomic_load_explicit(&frame->start, memory_order_relaxed);
     const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
-    return fm_local_frame_map(frame) != NULL && start <= end && end <= fm_local_frame_map(frame)->work->n &&
-           (limit == end || limit == 0);
+    return fm_local_frame_map(frame) != NULL && start <= end &&
+           end <= fm_local_frame_map(frame)->work->n && (limit == end || limit == 0);
 }
 
 /*
@@ -66,7 +66,8 @@ static size_t park(struct fm_local_frame *frame, size_t first, size_t want)
 static inline bool claim_up_to(struct fm_local_frame *frame, size_t end, bool fenced)
 {
     if (fenced) {
-        __builtin_prefetch(&frame->limit, 1); /* a thief may have it; meanwhile the claim is fetched */
+        __builtin_prefetch(&frame->limit,
+                           1); /* a thief may have it; meanwhile the claim is fetched */
         (void)atomic_exchange_explicit(&frame->claim, end, memory_order_seq_cst);
         return end <= atomic_load_explicit(&frame->limit, memory_order_seq_cst);
     }
@@ -177,14 +178,15 @@ static size_t run_block(struct fm_local_frame *frame, size_t stop)
 
 size_t fm_local_run(struct fm_local_frame *frame, size_t stop)
 {
-    return fm_local_frame_map(frame)->work->block != NULL ? run_block(frame, stop) : run_elements(frame, stop);
+    return fm_local_frame_map(frame)->work->block != NULL ? run_block(frame, stop)
+                                                          : run_elements(frame, stop);
 }
 
 void fm_local_set_mode(struct fm_local_frame *frame, double cost_ns)
 {
     const bool fenced = atomic_load_explicit(&frame->fenced, memory_order_relaxed);
-    const bool wanted = !fm_local_asymmetric ||
-                        cost_ns > (fenced ? FM_LOCAL_FENCED_NS / 2 : FM_LOCAL_FENCED_NS);
+    const bool wanted =
+        !fm_local_asymmetric || cost_ns > (fenced ? FM_LOCAL_FENCED_NS / 2 : FM_LOCAL_FENCED_NS);
     if (wanted == fenced)
         return;
     fm_local_lock(frame);
@@ -229,7 +231,8 @@ void fm_local_interrupt(const struct fm_local_map *map)
             if (!atomic_load_explicit(&f->active, memory_order_seq_cst))
                 continue;
             fm_local_lock(f);
-            if (atomic_load_explicit(&f->active, memory_order_acquire) && fm_local_frame_map(f) == map)
+            if (atomic_load_explicit(&f->active, memory_order_acquire) &&
+                fm_local_frame_map(f) == map)
                 atomic_store_explicit(&f->limit, 0, memory_order_relaxed);
             fm_local_unlock(f);
         }

@@ -50,8 +50,7 @@ static inline void fm_local_unlock(struct fm_local_frame *frame)
 /* Fills a pushed frame with [first, end) of the map and makes it visible, with the given order: release
    is enough unless the opener must afterwards see what others did before they saw it. */
 static inline void fm_local_frame_open(struct fm_local_frame *frame, struct fm_local_map *map,
-                                       size_t first, size_t end, bool fenced,
-                                       memory_order order)
+                                       size_t first, size_t end, bool fenced, memory_order order)
 {
     atomic_store_explicit(&frame->map, map, memory_order_relaxed);
     atomic_store_explicit(&frame->end, end, memory_order_relaxed);

@@ -17,7 +17,7 @@
 #include "tier/local/run.h"
 #include "tier/local/thread.h"
 
-#define LATENCY_NS 300.0        /* until a thief computes, when the owner need not be asked */
+#define LATENCY_NS 300.0         /* until a thief computes, when the owner need not be asked */
 #define PARK_PATIENCE_NS 10000.0 /* then a barrier by the kernel, which costs about as much */
 #define SAMPLE_NS 1000.0         /* between looks at a victim's progress */
 #define FENCED_TRIES 3
