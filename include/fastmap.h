@@ -282,7 +282,8 @@ FASTMAP_API int fastmap_global_init(const struct fastmap_config *config);
  *
  * @return 0, also where there was nothing to end; STATE while a map of that session runs.
  *
- * Threads: any, outside element functions.  Since: 0.1
+ * Threads: any, outside element functions. Undefined: while another thread is calling fastmap() or
+ * fastmap_run().  Since: 0.1
  */
 FASTMAP_API int fastmap_global_finalize(void);
 

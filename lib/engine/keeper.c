@@ -45,7 +45,6 @@ static struct {
 static struct {
     pthread_mutex_t mutex;
     struct fm_engine_map *run; /* the map in the slot, NULL: none */
-    bool seen;                 /* in this look */
     struct fm_engine_progress progress;
     double due_seconds; /* of the map's age */
 } display = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -66,7 +65,6 @@ static void note_progress(struct fm_engine_map *run, const struct fm_local_sight
         atomic_store_explicit(&run->displayed, true, memory_order_relaxed);
     }
     if (display.run == run) {
-        display.seen = true;
         if (sight->done > display.progress.done)
             display.progress.done = sight->done;
         display.progress.seconds = sight->age_ns * 1e-9;

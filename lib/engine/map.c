@@ -161,10 +161,12 @@ static void take_off_display(struct fm_engine_map *run)
         fm_engine_keeper_map_over();
 }
 
-static int run_timed(struct fm_engine_map *run, int width, struct fastmap_report *report)
+/* Not inlined, nor is its report cleared: a map that is not timed should not pay for one that is. */
+static __attribute__((noinline)) int run_timed(struct fm_engine_map *run, int width,
+                                               struct fastmap_report *report)
 {
     struct fm_local_result result;
-    struct fastmap_report own = FASTMAP_REPORT();
+    struct fastmap_report own;
     if (report == NULL)
         report = &own;
     if (width > 1 && (run->cost_ns <= 0 || !fm_engine_keeper_made() ||
@@ -184,8 +186,7 @@ static int run_timed(struct fm_engine_map *run, int width, struct fastmap_report
 
 static int run_untimed(struct fm_engine_map *run)
 {
-    if (fm_local_advance(run->frame, SIZE_MAX) > 0)
-        fm_local_advance_all(run->frame, run->cost_ns);
+    fm_local_complete(run->frame);
     fm_local_finish(run->frame, NULL);
     take_off_display(run);
     return outcome(run);

@@ -88,6 +88,12 @@ void fm_local_advance_all(struct fm_local_frame *frame, double cost_ns)
     fm_local_run_all(frame, cost_ns);
 }
 
+void fm_local_complete(struct fm_local_frame *frame)
+{
+    while (fm_local_run(frame, SIZE_MAX) != SIZE_MAX)
+        ;
+}
+
 void fm_local_set_cost(struct fm_local_frame *frame, double cost_ns, uint64_t start_ticks)
 {
     atomic_store_explicit(&frame->start_ticks, start_ticks, memory_order_relaxed);

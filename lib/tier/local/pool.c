@@ -287,14 +287,16 @@ static bool steal_from_callers(bool called)
     return false;
 }
 
-/* Near workers, then the application's threads, then the others. */
+/* Near workers, then the application's threads, then the others; who has just called comes first. */
 static bool look_everywhere(struct worker *worker, bool called)
 {
     const int others = worker->ordered - 1;
+    if (called && steal_from_callers(called))
+        return true;
     for (int i = 0; i < worker->near; i++)
         if (steal_from_worker(worker, worker->order[i]))
             return true;
-    if (steal_from_callers(called))
+    if (!called && steal_from_callers(called))
         return true;
     for (int i = worker->near; i < others; i++)
         if (steal_from_worker(worker, worker->order[i]))
