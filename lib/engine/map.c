@@ -33,6 +33,8 @@
 #define WATCH_NS 1e6             /* longer maps are worth waking the keeper for */
 #define SHOW_NS 2e8              /* or, where nobody could help, if only to show progress */
 #define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
+#define SHORT_NS 50000.0         /* a shared map below it does not tell what its elements cost */
+#define ALONE_EVERY 16           /* so some of these stay alone */
 
 /* Threads of the caller's session that may compute this map. */
 static int usable_width(const struct fm_engine_map *run)
@@ -90,16 +92,30 @@ static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uin
     fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
 }
 
+/*
+ * A short map that is shared looks dearer than it is: the threads' busy time contains their waiting for
+ * each other's cache lines. If that went into the history, maps too short to be shared would go on being
+ * shared. So only longer ones do, and of the short ones, now and then one is computed alone.
+ */
+static bool stays_alone(const struct fm_engine_map *run)
+{
+    static _Thread_local unsigned calls __attribute__((tls_model("initial-exec")));
+    const double expected_ns = (double)run->map->n * run->cost_ns;
+    return run->cost_ns > 0 && run->map->element_seconds <= 0 && expected_ns < SHORT_NS &&
+           ++calls % ALONE_EVERY == 0;
+}
+
 /* The caller's own span. Returns the nanoseconds for which it had no processor, as far as known. */
 static uint64_t compute_timed(struct fm_engine_map *run, int width)
 {
     const size_t n = run->map->n;
+    const bool alone = stays_alone(run);
     size_t left = n;
     uint64_t now = run->begun_ticks;
     double batch_ns = BATCH_NS;
     if (run->cost_ns > 0)
         fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
-    while (left > 0 && !try_share(run, left, width)) {
+    while (left > 0 && (alone || !try_share(run, left, width))) {
         const size_t batch = fm_sched_batch(run->cost_ns, batch_ns, n - left);
         const uint64_t then = now;
         const size_t before = left;
@@ -129,7 +145,8 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
     const size_t computed = run->map->n - result->skipped;
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
-        fm_engine_history_note(identity(run->map), cost_ns);
+        if (result->stolen == 0 || busy_ns > SHORT_NS)
+            fm_engine_history_note(identity(run->map), cost_ns);
         fm_engine_policy_note(run->map->n, cost_ns, result->stolen > 0, run->begun_ticks, ended);
     }
     report->seconds = fm_base_ticks_to_ns(ended - run->begun_ticks) * 1e-9;

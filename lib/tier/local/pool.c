@@ -30,6 +30,7 @@
  */
 #include "tier/local/pool.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -46,7 +47,7 @@
 
 #define SEVERAL (-2)
 #define WORKERS_MOST 4096
-#define SHORT_NS 20000.0
+#define SHORT_NS 20000.0 /* shorter spans are not noted: see is_noted */
 #define FIRST_SCAN_NS 1000.0
 #define LAST_SCAN_NS 50000.0
 #define FIRST_WAKE_CALLER_NS 10000.0 /* guesses until one has been measured */
@@ -58,6 +59,7 @@
 
 struct worker {
     alignas(FM_LOCAL_LINE) _Atomic uint32_t asleep;
+    _Atomic bool spins;           /* counted in pool.spinning */
     _Atomic uint64_t woken_ticks; /* when it was last woken, 0 once noted */
     int index;
     int near;    /* victims of `order` that are near */
@@ -126,10 +128,19 @@ static int worker_count(void)
     return atomic_load_explicit(&pool.count, memory_order_acquire);
 }
 
-static void smooth(_Atomic double *mean, double value)
+/* An estimate of what is usual. On a busy machine single wakes take a hundred times as long as others: if
+   they counted in full, no map would seem worth a wake, and nothing would be measured again. */
+static void smooth(_Atomic double *usual, double value)
 {
-    const double old = LOAD(*mean);
-    atomic_store_explicit(mean, old + (value - old) / 8, memory_order_relaxed);
+    const double old = LOAD(*usual);
+    const double step = value < old ? (value - old) / 4 : fmin(value - old, old) / 16;
+    atomic_store_explicit(usual, old + step, memory_order_relaxed);
+}
+
+static void count_spinning(struct worker *worker, bool spins)
+{
+    atomic_store_explicit(&worker->spins, spins, memory_order_relaxed);
+    ADD(pool.spinning, spins ? 1 : -1);
 }
 
 /* ---- Waking ---- */
@@ -164,7 +175,7 @@ static bool wake(struct worker *worker)
     return true;
 }
 
-/* Wakes one sleeper, beginning behind the given core: neighbours in the plan are near. */
+/* Wakes one sleeper, beginning behind the given core: callers on different cores wake different ones. */
 static void wake_one(int core)
 {
     const int count = worker_count();
@@ -177,17 +188,29 @@ static void wake_one(int core)
     }
 }
 
-static int own_core(void)
+/* Of the calling thread; -1: unknown. */
+static int current_core(void)
 {
-    const struct fm_local_thread *self = fm_local_self;
-    const int core = self != NULL ? LOAD(self->core) : -1;
-    return core < 0 ? 0 : core;
+    const struct fm_local_plan *plan = atomic_load_explicit(&pool.plan, memory_order_acquire);
+    const int core = plan != NULL ? fm_local_plan_core_of_cpu(plan, sched_getcpu()) : -1;
+    return core < WORKERS_MOST ? core : -1;
+}
+
+/* Whether a worker spins that could help a caller on that core. The one that is bound to the same core
+   could not: it leaves it to the caller, and may not even be running. */
+static bool spins_elsewhere(int core)
+{
+    const int spinning = LOAD(pool.spinning);
+    if (spinning != 1 || core < 0 || core >= worker_count() || pool.bind == FASTMAP_BIND_NONE)
+        return spinning > 0;
+    return !LOAD(worker_at(core)->spins);
 }
 
 void fm_local_pool_call(void)
 {
-    if (LOAD(pool.spinning) == 0)
-        wake_one(own_core());
+    const int core = current_core();
+    if (!spins_elsewhere(core))
+        wake_one(core < 0 ? 0 : core);
 }
 
 void fm_local_pool_nudge(void)
@@ -199,18 +222,12 @@ void fm_local_pool_nudge(void)
              f = atomic_load_explicit(&f->inner, memory_order_acquire))
             if (LOAD(f->active) && fm_local_unclaimed(f) > 0) {
                 (void)atomic_fetch_add(&pool.state, CALL);
-                wake_one(own_core());
+                wake_one(0);
                 return;
             }
 }
 
 /* ---- Callers ---- */
-
-static int current_core(void)
-{
-    const struct fm_local_plan *plan = atomic_load_explicit(&pool.plan, memory_order_acquire);
-    return plan != NULL ? fm_local_plan_core_of_cpu(plan, sched_getcpu()) : -1;
-}
 
 /* `more` is what else to add to the state in the same step. */
 static void occupy(struct fm_local_thread *owner, uint64_t more)
@@ -339,16 +356,17 @@ void fm_local_pool_begin(const struct fm_local_frame *frame, double work_ns)
 {
     if (!is_noted(frame, work_ns))
         return;
-    ADD(pool.spinning, -1);
+    const int index = LOAD(frame->thread->worker);
+    count_spinning(worker_at(index), false);
     if (LOAD(pool.sleeping) > 0 && LOAD(pool.spinning) == 0 &&
         work_ns > 2 * (LOAD(pool.wake_caller_ns) + LOAD(pool.wake_latency_ns)))
-        wake_one(own_core());
+        wake_one(index);
 }
 
 void fm_local_pool_end(const struct fm_local_frame *frame, double work_ns)
 {
     if (is_noted(frame, work_ns))
-        ADD(pool.spinning, 1);
+        count_spinning(worker_at(LOAD(frame->thread->worker)), true);
 }
 
 static void note_wake_latency(struct worker *worker)
@@ -365,13 +383,13 @@ static void note_wake_latency(struct worker *worker)
 static void sleep_until_called(struct worker *worker, uint32_t calls)
 {
     ADD(pool.sleeping, 1);
-    ADD(pool.spinning, -1);
+    count_spinning(worker, false);
     atomic_store(&worker->asleep, 1);
     while (calls_in(atomic_load(&pool.state)) == calls && !atomic_load(&pool.stopping) &&
            atomic_load(&worker->asleep) == 1)
         fm_local_futex_wait(&worker->asleep, 1, 0);
     atomic_store(&worker->asleep, 0);
-    ADD(pool.spinning, 1);
+    count_spinning(worker, true);
     ADD(pool.sleeping, -1);
     note_wake_latency(worker);
 }
@@ -383,8 +401,10 @@ enum turn {
     TURN_TIRED   /* nobody came */
 };
 
-/* Spins until then; scan_ticks: the pause before looking again while maps are shared. */
-static enum turn spin_for_call(const struct worker *worker, uint32_t calls, uint64_t scan_ticks)
+/* Spins until then. idle_since: when the worker last had or was offered something; scan_ticks: the pause
+   before looking again while maps are shared. */
+static enum turn spin_for_call(const struct worker *worker, uint32_t calls, uint64_t idle_since,
+                               uint64_t scan_ticks)
 {
     const uint64_t begun = fm_base_ticks();
     const uint64_t spin = fm_base_ns_to_ticks(fm_local_host->spin_ns());
@@ -394,10 +414,10 @@ static enum turn spin_for_call(const struct worker *worker, uint32_t calls, uint
             return TURN_TIRED;
         if (calls_in(state) != calls)
             return TURN_CALLED;
-        const uint64_t idle = fm_base_ticks() - begun;
-        if (idle > spin)
+        const uint64_t now = fm_base_ticks();
+        if (now - idle_since > spin)
             return TURN_TIRED;
-        if (maps_in(state) > 0 && idle > scan_ticks)
+        if (maps_in(state) > 0 && now - begun > scan_ticks)
             return TURN_AGAIN;
         fm_base_relax();
     }
@@ -421,21 +441,24 @@ static void *worker_main(void *argument)
     const uint64_t first_scan = fm_base_ns_to_ticks(FIRST_SCAN_NS);
     const uint64_t last_scan = fm_base_ns_to_ticks(LAST_SCAN_NS);
     uint64_t scan = first_scan;
+    uint64_t idle_since = fm_base_ticks();
     enum turn turn = TURN_CALLED;
-    ADD(pool.spinning, 1);
+    count_spinning(worker, true);
     while (!atomic_load_explicit(&pool.stopping, memory_order_relaxed)) {
         const uint32_t calls = calls_in(atomic_load_explicit(&pool.state, memory_order_acquire));
         settle(worker);
         const bool found = look_for_work(worker, turn == TURN_CALLED);
-        scan = found || turn != TURN_AGAIN ? first_scan : scan < last_scan ? 2 * scan : last_scan;
-        turn = found ? TURN_AGAIN : spin_for_call(worker, calls, scan);
+        if (found || turn == TURN_CALLED)
+            idle_since = fm_base_ticks();
+        scan = found || turn == TURN_CALLED ? first_scan : scan < last_scan ? 2 * scan : last_scan;
+        turn = found ? TURN_AGAIN : spin_for_call(worker, calls, idle_since, scan);
         if (turn == TURN_TIRED) {
             hand_on_call(worker);
             sleep_until_called(worker, calls);
             turn = TURN_CALLED;
         }
     }
-    ADD(pool.spinning, -1);
+    count_spinning(worker, false);
     fm_local_thread_release();
     return NULL;
 }
@@ -526,7 +549,7 @@ enum fm_local_readiness fm_local_pool_readiness(struct fm_local_price *price)
         *price = (struct fm_local_price){MAKE_CALLER_NS, MAKE_LATENCY_NS};
         return FM_LOCAL_NONE;
     }
-    if (LOAD(pool.spinning) > 0) {
+    if (spins_elsewhere(current_core())) {
         *price = (struct fm_local_price){AWAKE_CALLER_NS, AWAKE_LATENCY_NS};
         return FM_LOCAL_AWAKE;
     }
