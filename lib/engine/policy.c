@@ -15,8 +15,6 @@
 #include "sched/split.h"
 #include "tier/local/local.h"
 
-static const struct fm_sched_wake awake = {.caller_ns = 150, .latency_ns = 800};
-
 static struct {
     pthread_mutex_t mutex;
     struct fm_sched_rental rental;
@@ -56,11 +54,12 @@ const struct fm_tier_host fm_engine_host = {
     .failed = fm_engine_failed,
 };
 
-static struct fm_sched_wake wake_price(enum fm_local_readiness *readiness)
+/* What a map of `left` elements, and `begun` that stay, gains by asking for help at that price. */
+static double gain_ns(size_t left, double begun, double cost_ns, const struct fm_local_price *price)
 {
-    struct fm_local_price price;
-    *readiness = fm_local_pool_readiness(&price);
-    return (struct fm_sched_wake){.caller_ns = price.caller_ns, .latency_ns = price.latency_ns};
+    const struct fm_sched_wake wake = {.caller_ns = price->caller_ns,
+                                       .latency_ns = price->latency_ns};
+    return fm_sched_gain_ns(left, begun, cost_ns, &wake);
 }
 
 bool fm_engine_policy_pays(const struct fastmap_session *session, size_t left, double begun,
@@ -69,11 +68,11 @@ bool fm_engine_policy_pays(const struct fastmap_session *session, size_t left, d
     const int width = fm_engine_width(session);
     if (width < 2 || left == 0)
         return false;
-    enum fm_local_readiness readiness;
-    const struct fm_sched_wake price = wake_price(&readiness);
-    bool pays = fm_sched_gain_ns(left, begun, cost_ns, &price) > 0;
+    struct fm_local_price price;
+    (void)fm_local_pool_readiness(&price);
+    bool pays = gain_ns(left, begun, cost_ns, &price) > 0;
     if (!pays && atomic_load_explicit(&policy.invest, memory_order_relaxed) &&
-        fm_sched_gain_ns(left, begun, cost_ns, &awake) > 0) {
+        gain_ns(left, begun, cost_ns, &fm_local_price_awake) > 0) {
         atomic_store_explicit(&policy.invest, false, memory_order_relaxed);
         pays = true;
     }
@@ -85,16 +84,19 @@ bool fm_engine_policy_pays(const struct fastmap_session *session, size_t left, d
 /* Under the mutex. */
 static void note_missed(double missed_ns)
 {
-    enum fm_local_readiness readiness;
-    const struct fm_sched_wake price = wake_price(&readiness);
-    if (readiness != FM_LOCAL_AWAKE && fm_sched_rental_due(&policy.rental, missed_ns, &price))
+    struct fm_local_price price;
+    if (fm_local_pool_readiness(&price) == FM_LOCAL_AWAKE)
+        return;
+    const struct fm_sched_wake wake = {.caller_ns = price.caller_ns,
+                                       .latency_ns = price.latency_ns};
+    if (fm_sched_rental_due(&policy.rental, missed_ns, &wake))
         atomic_store_explicit(&policy.invest, true, memory_order_relaxed);
 }
 
 void fm_engine_policy_note(size_t n, double cost_ns, bool shared, uint64_t begun_ticks,
                            uint64_t ended_ticks)
 {
-    const double missed = shared ? 0 : fm_sched_gain_ns(n, 0, cost_ns, &awake);
+    const double missed = shared ? 0 : gain_ns(n, 0, cost_ns, &fm_local_price_awake);
     if (!shared && missed <= 0)
         return;
     pthread_mutex_lock(&policy.mutex);

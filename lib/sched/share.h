@@ -16,7 +16,7 @@ struct fm_sched_wake {
 };
 
 /* Work below it cannot be shared at a profit, whoever is awake: it needs no attention at all. */
-#define FM_SCHED_TINY_NS 2000.0
+#define FM_SCHED_TINY_NS 3000.0
 
 /* Elements to compute before the next look at the clock: about `target_ns` of work, never more than a
    cap that bounds what an unforeseen run of heavy elements can hide. cost_ns <= 0: not yet known. */

@@ -72,6 +72,10 @@ struct fm_local_price {
     double latency_ns;
 };
 
+/* With somebody awake: cache lines that change cores on the way there and back, 1.3 microseconds in all
+   where a line takes 0.1. */
+static const struct fm_local_price fm_local_price_awake = {.caller_ns = 600, .latency_ns = 800};
+
 enum fm_local_readiness {
     FM_LOCAL_NONE,   /* no thread has been made yet */
     FM_LOCAL_ASLEEP, /* all sleep */

@@ -52,8 +52,6 @@
 #define LAST_SCAN_NS 50000.0
 #define FIRST_WAKE_CALLER_NS 10000.0 /* guesses until one has been measured */
 #define FIRST_WAKE_LATENCY_NS 50000.0
-#define AWAKE_CALLER_NS 100.0
-#define AWAKE_LATENCY_NS 700.0
 #define MAKE_CALLER_NS 60000.0 /* to make the keeper make the pool */
 #define MAKE_LATENCY_NS 200000.0
 
@@ -83,7 +81,7 @@ static struct {
     _Atomic double wake_latency_ns;
     /* Written by callers, all in one go: calls for help, callers, shared maps. Spinning workers watch it. */
     alignas(FM_LOCAL_LINE) _Atomic uint64_t state;
-    _Atomic int caller_core; /* of the only one, -1 unknown; else SEVERAL: see core_callers */
+    _Atomic int caller_cpu; /* of the only one, -1 unknown; else SEVERAL: see core_callers */
 
     /* Written by workers. Those that neither spin nor sleep compute, or look for work. */
     alignas(FM_LOCAL_LINE) _Atomic int spinning;
@@ -145,14 +143,24 @@ static void count_spinning(struct worker *worker, bool spins)
 
 /* ---- Waking ---- */
 
+/* The core of the plan that holds the processor; -1: unknown. */
+static int core_of(int cpu)
+{
+    const struct fm_local_plan *plan = atomic_load_explicit(&pool.plan, memory_order_acquire);
+    const int core = plan != NULL ? fm_local_plan_core_of_cpu(plan, cpu) : -1;
+    return core < WORKERS_MOST ? core : -1;
+}
+
 /* The worker on a core where an application thread computes stays out of its way, as long as there is
    a core for everybody. */
 static bool yields_core(int index)
 {
     if (callers_in(LOAD(pool.state)) == 0 || worker_count() > LOAD(pool.cores))
         return false;
-    const int core = LOAD(pool.caller_core);
-    return core == SEVERAL ? LOAD(pool.core_callers[index]) > 0 : core == index;
+    const int cpu = LOAD(pool.caller_cpu);
+    if (cpu == SEVERAL)
+        return LOAD(pool.core_callers[index]) > 0;
+    return core_of(cpu) == index;
 }
 
 /* Whether one more worker may compute: each caller takes the place of one. Without a plan there is only
@@ -188,14 +196,6 @@ static void wake_one(int core)
     }
 }
 
-/* Of the calling thread; -1: unknown. */
-static int current_core(void)
-{
-    const struct fm_local_plan *plan = atomic_load_explicit(&pool.plan, memory_order_acquire);
-    const int core = plan != NULL ? fm_local_plan_core_of_cpu(plan, sched_getcpu()) : -1;
-    return core < WORKERS_MOST ? core : -1;
-}
-
 /* Whether a worker spins that could help a caller on that core. The one that is bound to the same core
    could not: it leaves it to the caller, and may not even be running. */
 static bool spins_elsewhere(int core)
@@ -208,7 +208,7 @@ static bool spins_elsewhere(int core)
 
 void fm_local_pool_call(void)
 {
-    const int core = current_core();
+    const int core = core_of(sched_getcpu());
     if (!spins_elsewhere(core))
         wake_one(core < 0 ? 0 : core);
 }
@@ -232,15 +232,15 @@ void fm_local_pool_nudge(void)
 /* `more` is what else to add to the state in the same step. */
 static void occupy(struct fm_local_thread *owner, uint64_t more)
 {
-    if (owner == fm_local_self)
-        atomic_store_explicit(&owner->core, current_core(), memory_order_relaxed);
-    const int core = LOAD(owner->core);
+    const int cpu = owner == fm_local_self ? sched_getcpu() : -1;
+    const int core = core_of(cpu);
+    atomic_store_explicit(&owner->core, core, memory_order_relaxed);
     if (core >= 0)
         ADD(pool.core_callers[core], 1);
     if (callers_in(LOAD(pool.state)) == 0)
-        atomic_store_explicit(&pool.caller_core, core, memory_order_relaxed);
+        atomic_store_explicit(&pool.caller_cpu, cpu, memory_order_relaxed);
     if (callers_in(atomic_fetch_add(&pool.state, CALLER + more)) > 0)
-        atomic_store_explicit(&pool.caller_core, SEVERAL, memory_order_relaxed);
+        atomic_store_explicit(&pool.caller_cpu, SEVERAL, memory_order_relaxed);
 }
 
 static void vacate(struct fm_local_thread *owner, uint64_t more)
@@ -249,7 +249,7 @@ static void vacate(struct fm_local_thread *owner, uint64_t more)
     if (core >= 0)
         ADD(pool.core_callers[core], -1);
     if (callers_in(atomic_fetch_sub(&pool.state, CALLER + more)) > 1)
-        atomic_store_explicit(&pool.caller_core, SEVERAL, memory_order_relaxed);
+        atomic_store_explicit(&pool.caller_cpu, SEVERAL, memory_order_relaxed);
 }
 
 void fm_local_pool_admit(struct fm_local_map *map)
@@ -549,8 +549,8 @@ enum fm_local_readiness fm_local_pool_readiness(struct fm_local_price *price)
         *price = (struct fm_local_price){MAKE_CALLER_NS, MAKE_LATENCY_NS};
         return FM_LOCAL_NONE;
     }
-    if (spins_elsewhere(current_core())) {
-        *price = (struct fm_local_price){AWAKE_CALLER_NS, AWAKE_LATENCY_NS};
+    if (spins_elsewhere(core_of(sched_getcpu()))) {
+        *price = fm_local_price_awake;
         return FM_LOCAL_AWAKE;
     }
     *price = (struct fm_local_price){LOAD(pool.wake_caller_ns), LOAD(pool.wake_latency_ns)};
