@@ -487,7 +487,7 @@ static bool start_worker(int index)
         return false;
     }
     char name[16];
-    (void)snprintf(name, sizeof name, "fastmap-%d", index);
+    (void)snprintf(name, sizeof name, "fastmap-%hu", (unsigned short)index);
     (void)pthread_setname_np(worker->thread, name);
     return true;
 }
@@ -505,11 +505,27 @@ static int make_plan(enum fastmap_bind bind)
     return 0;
 }
 
+/*
+ * A new thread inherits where its maker may run. So the maker goes to the worker's core for the moment of
+ * making it: otherwise the worker might first have to wait for a core that is taken, in order to leave it.
+ * (Where a mask does not fit a cpu_set_t, workers go to their cores by themselves.)
+ */
 static void grow_to(int width)
 {
+    const struct fm_local_plan *plan = atomic_load_explicit(&pool.plan, memory_order_relaxed);
+    cpu_set_t own;
+    const bool move = plan != NULL && pool.bind != FASTMAP_BIND_NONE &&
+                      sched_getaffinity(0, sizeof own, &own) == 0;
     int count = worker_count();
-    while (count < width && count < WORKERS_MOST && start_worker(count))
+    while (count < width && count < WORKERS_MOST) {
+        if (move)
+            (void)fm_local_plan_bind(plan, count);
+        if (!start_worker(count))
+            break;
         atomic_store_explicit(&pool.count, ++count, memory_order_release);
+    }
+    if (move)
+        (void)sched_setaffinity(0, sizeof own, &own);
     (void)atomic_fetch_add(&pool.state, CALL);
 }
 
