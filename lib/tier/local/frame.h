@@ -40,8 +40,9 @@
  * Locks and order
  * ---------------
  * `lock` protects end, fence_next, fenced and the change of `active` to 0, and orders them (acquire on
- * taking, release on giving back): a thief that holds it knows the mode. It is held for some tens of instructions, except while a thief waits for an
- * unfenced owner. Nobody takes a second frame's lock while holding one.
+ * taking, release on giving back): a thief that holds it knows the mode. It is held for some tens of
+ * instructions, except while a thief waits for an unfenced owner. Nobody takes a second frame's lock
+ * while holding one.
  *
  * `active` is set with release when the other fields are complete, so a thief that reads it (acquire)
  * under the lock may use them; the owner clears it only under the lock. An idle frame may be locked
