@@ -95,7 +95,8 @@ static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uin
 /*
  * A short map that is shared looks dearer than it is: the threads' busy time contains their waiting for
  * each other's cache lines. If that went into the history, maps too short to be shared would go on being
- * shared. So only longer ones do, and of the short ones, now and then one is computed alone.
+ * shared. So only longer ones do, and those that look cheaper than was predicted all the same; and of
+ * the short ones, now and then one is computed alone.
  */
 static bool stays_alone(const struct fm_engine_map *run)
 {
@@ -145,7 +146,7 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
     const size_t computed = run->map->n - result->skipped;
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
-        if (result->stolen == 0 || busy_ns > SHORT_NS)
+        if (result->stolen == 0 || busy_ns > SHORT_NS || cost_ns < run->predicted_ns)
             fm_engine_history_note(identity(run->map), cost_ns);
         fm_engine_policy_note(run->map->n, cost_ns, result->stolen > 0, run->begun_ticks, ended);
     }
@@ -230,6 +231,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     atomic_store_explicit(&run.displayed, false, memory_order_relaxed);
     run.cost_ns = map->element_seconds > 0 ? map->element_seconds * 1e9
                                            : fm_engine_history_cost_ns(identity(map));
+    run.predicted_ns = run.cost_ns;
     const int width = usable_width(&run);
     run.frame = fm_local_open(map, width, &run, run.cost_ns);
     if (run.frame == NULL)
