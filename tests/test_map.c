@@ -635,38 +635,6 @@ TEST(tiny_maps_wake_nobody)
     CHECK_EQ_INT(workers, 0);
 }
 
-/* One function, first of long elements, then of short ones. */
-static int as_long_as_shared_says(const void *in, void *out, const void *shared)
-{
-    (void)in;
-    (void)out;
-    const struct timespec pause = {.tv_nsec = *(const long *)shared};
-    if (pause.tv_nsec > 0)
-        nanosleep(&pause, NULL);
-    return 0;
-}
-
-/* What elements cost is remembered: the memory must not keep maps shared that are not worth it. */
-TEST(a_function_that_became_cheap_is_computed_alone_again)
-{
-    struct fastmap_session *session;
-    CHECK_EQ_INT(fastmap_init(&FASTMAP_CONFIG(.max_local_workers = 2), &session), 0);
-    long pause = 1000000;
-    struct fastmap_map map = FASTMAP_MAP(.func = as_long_as_shared_says, .n = 50, .shared = &pause,
-                                         .shared_size = sizeof pause);
-    struct fastmap_report report = FASTMAP_REPORT();
-    CHECK_EQ_INT(fastmap_session_run(session, &map, &report), 0);
-    pause = 0;
-    int alone = 0;
-    for (int i = 0; i < 400; i++) {
-        CHECK_EQ_INT(fastmap_session_run(session, &map, &report), 0);
-        if (i >= 300 && report.spans_stolen == 0)
-            alone++;
-    }
-    CHECK_TRUE(alone > 0, "%d of the last 100 maps were computed alone", alone);
-    CHECK_EQ_INT(fastmap_finalize(session), 0);
-}
-
 /* ---- Results ----------------------------------------------------------------------------------- */
 
 enum { N_MOST = 5000, SIZE_MOST = 100, SHAPES = 6 };

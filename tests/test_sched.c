@@ -272,6 +272,16 @@ TEST(gains_missed_before_a_long_pause_do_not_count)
     }
 }
 
+TEST(the_cost_seen_in_a_short_shared_map_is_believed_only_if_it_is_less_than_expected)
+{
+    CHECK_TRUE(fm_sched_believes(false, 1e3, 10, 5), "alone, dearer");
+    CHECK_TRUE(fm_sched_believes(false, 1e3, 5, 10), "alone, cheaper");
+    CHECK_TRUE(!fm_sched_believes(true, 1e3, 10, 5), "shared, short, dearer");
+    CHECK_TRUE(!fm_sched_believes(true, 1e3, 10, 10), "shared, short, as expected");
+    CHECK_TRUE(fm_sched_believes(true, 1e3, 5, 10), "shared, short, cheaper");
+    CHECK_TRUE(fm_sched_believes(true, 2 * FM_SCHED_SHORT_NS, 10, 5), "shared, long, dearer");
+}
+
 TEST(idle_threads_spin_longer_while_maps_come_often_but_not_for_the_out_of_reach)
 {
     struct fm_sched_rental rental = {0};

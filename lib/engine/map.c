@@ -33,8 +33,7 @@
 #define WATCH_NS 1e6             /* longer maps are worth waking the keeper for */
 #define SHOW_NS 2e8              /* or, where nobody could help, if only to show progress */
 #define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
-#define SHORT_NS 50000.0         /* a shared map below it does not tell what its elements cost */
-#define ALONE_EVERY 16           /* so some of these stay alone */
+#define ALONE_EVERY 16 /* short maps worth sharing: one is computed alone, to see its cost */
 
 /* Threads of the caller's session that may compute this map. */
 static int usable_width(const struct fm_engine_map *run)
@@ -92,17 +91,12 @@ static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uin
     fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
 }
 
-/*
- * A short map that is shared looks dearer than it is: the threads' busy time contains their waiting for
- * each other's cache lines. If that went into the history, maps too short to be shared would go on being
- * shared. So only longer ones do, and those that look cheaper than was predicted all the same; and of
- * the short ones, now and then one is computed alone.
- */
+/* Of the short maps that would be shared, some are not: see fm_sched_believes(). */
 static bool stays_alone(const struct fm_engine_map *run)
 {
     static _Thread_local unsigned calls __attribute__((tls_model("initial-exec")));
     const double expected_ns = (double)run->map->n * run->cost_ns;
-    return run->cost_ns > 0 && run->map->element_seconds <= 0 && expected_ns < SHORT_NS &&
+    return run->cost_ns > 0 && run->map->element_seconds <= 0 && expected_ns < FM_SCHED_SHORT_NS &&
            ++calls % ALONE_EVERY == 0;
 }
 
@@ -146,7 +140,7 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
     const size_t computed = run->map->n - result->skipped;
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
-        if (result->stolen == 0 || busy_ns > SHORT_NS || cost_ns < run->predicted_ns)
+        if (fm_sched_believes(result->stolen > 0, busy_ns, cost_ns, run->predicted_ns))
             fm_engine_history_note(identity(run->map), cost_ns);
         fm_engine_policy_note(run->map->n, cost_ns, result->stolen > 0, run->begun_ticks, ended);
     }

@@ -35,6 +35,11 @@ size_t fm_sched_batch(double cost_ns, double target_ns, size_t done)
     return wanted < cap ? wanted : cap;
 }
 
+bool fm_sched_believes(bool was_shared, double busy_ns, double cost_ns, double predicted_ns)
+{
+    return !was_shared || busy_ns > FM_SCHED_SHORT_NS || cost_ns < predicted_ns;
+}
+
 size_t fm_sched_block(double cost_ns, size_t left)
 {
     if (!(cost_ns > 0))

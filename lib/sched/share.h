@@ -22,6 +22,17 @@ struct fm_sched_wake {
    cap that bounds what an unforeseen run of heavy elements can hide. cost_ns <= 0: not yet known. */
 size_t fm_sched_batch(double cost_ns, double target_ns, size_t done);
 
+/*
+ * A short map that is shared looks dearer than it is: the threads' busy time contains their waiting for
+ * each other's cache lines. If that were believed, maps too short to be shared would go on being shared.
+ */
+#define FM_SCHED_SHORT_NS 50000.0
+
+/* Whether the mean cost of a map's elements is to be believed: busy_ns in all, cost_ns each where
+   predicted_ns had been expected. A map computed alone tells the truth, a longer one nearly, and one that
+   is cheaper than expected at least that. */
+bool fm_sched_believes(bool was_shared, double busy_ns, double cost_ns, double predicted_ns);
+
 /* Elements in one call of a block function, with `left` still to do in the caller's own range. */
 size_t fm_sched_block(double cost_ns, size_t left);
 
