@@ -57,7 +57,7 @@ if !SANITIZED
 TESTS += $(installed_tests) $(lint_quick)
 endif
 
-libtest_la_SOURCES = tests/test.c tests/test.h
+libtest_la_SOURCES = tests/test.c tests/test.h tests/session.h
 libtest_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS) -pthread
 libtest_la_LIBADD = $(CUNIT_LIBS) -lpthread
 

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "engine/policy.h"
+#include "session.h"
 #include "test.h"
 #include "tier/local/frame.h"
 #include "tier/local/local.h"
@@ -111,15 +112,6 @@ static void give(int how_much)
 }
 
 /* ---- Memory that runs out. First, while no thread has left a record that could be used again ------ */
-
-static struct fastmap_session *session_of(int width)
-{
-    const struct fastmap_config config =
-        FASTMAP_CONFIG(.max_local_workers = width, .verbosity = FASTMAP_VERBOSITY_QUIET);
-    struct fastmap_session *session = NULL;
-    CHECK_EQ_INT(fastmap_init(&config, &session), 0);
-    return session;
-}
 
 static void check_memory_error(int error)
 {

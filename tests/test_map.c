@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "session.h"
 #include "test.h"
 
 #if defined(__x86_64__)
@@ -39,15 +40,6 @@ enum { SANITIZED = 0, THREAD_SANITIZER = 0 };
 #endif
 
 /* ---- Help -------------------------------------------------------------------------------------- */
-
-static struct fastmap_session *session_of(int width)
-{
-    const struct fastmap_config config =
-        FASTMAP_CONFIG(.max_local_workers = width, .verbosity = FASTMAP_VERBOSITY_QUIET);
-    struct fastmap_session *session = NULL;
-    CHECK_EQ_INT(fastmap_init(&config, &session), 0);
-    return session;
-}
 
 static void end_session(struct fastmap_session *session)
 {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "session.h"
 #include "test.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -240,15 +241,6 @@ static bool run_round(uint64_t *state, struct round *r, struct fastmap_session *
 }
 
 /* ---- Sessions ---------------------------------------------------------------------------------- */
-
-static struct fastmap_session *session_of(int width)
-{
-    const struct fastmap_config config =
-        FASTMAP_CONFIG(.max_local_workers = width, .verbosity = FASTMAP_VERBOSITY_QUIET);
-    struct fastmap_session *session = NULL;
-    CHECK_EQ_INT(fastmap_init(&config, &session), 0);
-    return session;
-}
 
 static struct fastmap_session *sessions[WIDTHS];
 

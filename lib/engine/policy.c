@@ -54,11 +54,15 @@ const struct fm_tier_host fm_engine_host = {
     .failed = fm_engine_failed,
 };
 
+static struct fm_sched_wake wake_at(const struct fm_local_price *price)
+{
+    return (struct fm_sched_wake){.caller_ns = price->caller_ns, .latency_ns = price->latency_ns};
+}
+
 /* What a map of `left` elements, and `begun` that stay, gains by asking for help at that price. */
 static double gain_ns(size_t left, double begun, double cost_ns, const struct fm_local_price *price)
 {
-    const struct fm_sched_wake wake = {.caller_ns = price->caller_ns,
-                                       .latency_ns = price->latency_ns};
+    const struct fm_sched_wake wake = wake_at(price);
     return fm_sched_gain_ns(left, begun, cost_ns, &wake);
 }
 
@@ -87,8 +91,7 @@ static void note_missed(double missed_ns)
     struct fm_local_price price;
     if (fm_local_pool_readiness(&price) == FM_LOCAL_AWAKE)
         return;
-    const struct fm_sched_wake wake = {.caller_ns = price.caller_ns,
-                                       .latency_ns = price.latency_ns};
+    const struct fm_sched_wake wake = wake_at(&price);
     if (fm_sched_rental_due(&policy.rental, missed_ns, &wake))
         atomic_store_explicit(&policy.invest, true, memory_order_relaxed);
 }
