@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-3-Clause
-fm_sources += lib/sched/share.c lib/sched/share.h lib/sched/split.c lib/sched/split.h
+fm_sources += lib/sched/ranks.c lib/sched/ranks.h lib/sched/share.c lib/sched/share.h \
+	lib/sched/split.c lib/sched/split.h lib/sched/tree.c lib/sched/tree.h
