@@ -29,13 +29,14 @@ module fastmap_mod
    integer(c_int), parameter, public :: &
       FASTMAP_ERR_ARGUMENT = -1, FASTMAP_ERR_OVERFLOW = -2, FASTMAP_ERR_OVERLAP = -3, &
       FASTMAP_ERR_ELEMENT = -4, FASTMAP_ERR_CONFIG = -5, FASTMAP_ERR_SECRET = -6, &
-      FASTMAP_ERR_MEMORY = -7, FASTMAP_ERR_STATE = -8
+      FASTMAP_ERR_MEMORY = -7, FASTMAP_ERR_STATE = -8, FASTMAP_ERR_RANKS = -9
    integer(c_int), parameter, public :: FASTMAP_EXEC_POLICY_ADAPTIVE = 1, &
       FASTMAP_EXEC_POLICY_LOCAL = 2
    integer(c_int), parameter, public :: FASTMAP_VERBOSITY_SILENT = 1, FASTMAP_VERBOSITY_QUIET = 2, &
       FASTMAP_VERBOSITY_NORMAL = 3, FASTMAP_VERBOSITY_LOUD = 4
    integer(c_int), parameter, public :: FASTMAP_BIND_CORE = 1, FASTMAP_BIND_NONE = 2
    integer(c_int), parameter, public :: FASTMAP_PROGRESS_AUTO = 1, FASTMAP_PROGRESS_OFF = 2
+   integer(c_int), parameter, public :: FASTMAP_RANKS_AUTO = 1, FASTMAP_RANKS_OFF = 2
 
    ! struct fastmap_config, field by field; 0 and null say nothing.
    type, bind(c) :: config_t
@@ -47,6 +48,7 @@ module fastmap_mod
       integer(c_int) :: max_local_workers = 0
       integer(c_int) :: bind = 0
       integer(c_int) :: progress = 0
+      integer(c_int) :: ranks = 0
    end type config_t
 
    interface
@@ -137,8 +139,9 @@ contains
 
    ! Configures the process-wide session; what is absent comes from environment, file and defaults.
    subroutine fastmap_global_init(max_local_workers, verbosity, exec_policy, bind, progress, &
-         secret, secret_file, ierr)
-      integer, intent(in), optional :: max_local_workers, verbosity, exec_policy, bind, progress
+         ranks, secret, secret_file, ierr)
+      integer, intent(in), optional :: max_local_workers, verbosity, exec_policy, bind, &
+         progress, ranks
       character(*), intent(in), optional :: secret, secret_file
       integer(c_int), intent(out), optional :: ierr
       character(:, c_char), allocatable, target :: secret_c, secret_file_c
@@ -150,6 +153,7 @@ contains
       if (present(exec_policy)) config%exec_policy = exec_policy
       if (present(bind)) config%bind = bind
       if (present(progress)) config%progress = progress
+      if (present(ranks)) config%ranks = ranks
       if (present(secret)) then
          secret_c = trim(secret)//c_null_char
          config%secret = c_loc(secret_c)

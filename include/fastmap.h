@@ -51,7 +51,8 @@ enum fastmap_error {
     FASTMAP_ERR_CONFIG = -5,   /**< an unknown configuration key or value, or unreadable file */
     FASTMAP_ERR_SECRET = -6,   /**< a secret file is missing, malformed or open to others */
     FASTMAP_ERR_MEMORY = -7,   /**< no memory for the library's own bookkeeping */
-    FASTMAP_ERR_STATE = -8     /**< not allowed now, such as finalizing during a map */
+    FASTMAP_ERR_STATE = -8,    /**< not allowed now, such as finalizing during a map */
+    FASTMAP_ERR_RANKS = -9     /**< the ranks of the job do not call the same map */
 };
 
 /* ---- Element functions ------------------------------------------------------------------------- */
@@ -159,7 +160,8 @@ struct fastmap_map {
 
 /** Who computed an element. */
 enum fastmap_tier {
-    FASTMAP_TIER_LOCAL = 0 /**< a thread of this process */
+    FASTMAP_TIER_LOCAL = 0, /**< a thread of this process */
+    FASTMAP_TIER_MPI = 1    /**< another rank of the job */
 };
 
 /** One failed element. */
@@ -183,6 +185,8 @@ struct fastmap_report {
     double loop_seconds; /**< the plain loop's, estimated: the threads' busy time, summed */
     int workers;         /**< most threads that computed at once, the caller included */
     size_t spans_stolen; /**< how often a thread took elements from another */
+    size_t away;         /**< own elements that other ranks computed */
+    int ranks;           /**< ranks that computed the map together; 1 without MPI */
 };
 
 /** An empty report: struct fastmap_report report = FASTMAP_REPORT(); */
@@ -237,6 +241,13 @@ enum fastmap_progress {
     FASTMAP_PROGRESS_OFF = 2      /**< never */
 };
 
+/** Whether the ranks of an MPI job compute a map together. */
+enum fastmap_ranks {
+    FASTMAP_RANKS_DEFAULT = 0, /**< environment, file, else AUTO */
+    FASTMAP_RANKS_AUTO = 1,    /**< they do: every rank makes the call (it is collective) */
+    FASTMAP_RANKS_OFF = 2      /**< each call stays in its rank, as without MPI */
+};
+
 /**
  * A session's settings. Each may also come from the environment (FASTMAP_ + upper-case name) or from a
  * file ($FASTMAP_CONFIG, else ~/.config/fastmap/config, lines `key = value`). This struct wins over the
@@ -252,6 +263,7 @@ struct fastmap_config {
                                                0: one per core that the process may use */
     enum fastmap_bind bind;               /**< see above; read when the threads are first made */
     enum fastmap_progress progress;       /**< see above */
+    enum fastmap_ranks ranks;             /**< see above */
 };
 
 /** A struct fastmap_config from designated initialisers. */

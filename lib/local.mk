@@ -7,6 +7,7 @@ fm_sources = lib/api.c
 include lib/base/local.mk
 include lib/sched/local.mk
 include lib/tier/local/local.mk
+include lib/tier/mpi/local.mk
 include lib/engine/local.mk
 include lib/fortran/local.mk
 
@@ -20,6 +21,7 @@ endif
 # library uses a few hundred bytes of them, so that dlopen() still finds room.
 noinst_LTLIBRARIES += libfastmap-internal.la
 libfastmap_internal_la_SOURCES = $(fm_sources)
+libfastmap_internal_la_CPPFLAGS = $(AM_CPPFLAGS) -DFM_PLUGIN_DIR='"$(pkglibdir)"'
 libfastmap_internal_la_CFLAGS = $(AM_CFLAGS) $(LOOP_CFLAGS) $(HWLOC_CFLAGS) -pthread \
     -fvisibility=hidden -ftls-model=initial-exec
 libfastmap_internal_la_LIBADD = $(HWLOC_LIBS) -lm

@@ -19,6 +19,25 @@ PKG_CHECK_MODULES([HWLOC], [hwloc >= 2.0],
   elsewhere: set PKG_CONFIG_PATH to the folder that holds hwloc.pc])])
 ])
 
+dnl Only its header is used, inline: there is nothing to link.
+AC_DEFUN([FM_CHECK_XXHASH], [
+AC_CHECK_HEADER([xxhash.h], [],
+    [AC_MSG_ERROR([xxhash.h is required and not found: on Debian and Ubuntu: apt-get install libxxhash-dev])])
+])
+
+dnl Each MPI has its own plugin. The names in pkg-config are those of the two projects, not the system's
+dnl choice between them.
+AC_DEFUN([FM_CHECK_MPI], [
+PKG_CHECK_MODULES([OMPI], [ompi-c], [fm_ompi=yes], [fm_ompi=no])
+AM_CONDITIONAL([HAVE_OPENMPI], [test "x$fm_ompi" = xyes])
+AM_COND_IF([HAVE_OPENMPI], [FM_FOUND([Open MPI], [`$PKG_CONFIG --modversion ompi-c`])],
+    [FM_PROMISE_BROKEN([Open MPI], [the tier of ranks under Open MPI], [libopenmpi-dev openmpi-bin])])
+PKG_CHECK_MODULES([MPICH], [mpich], [fm_mpich=yes], [fm_mpich=no])
+AM_CONDITIONAL([HAVE_MPICH], [test "x$fm_mpich" = xyes])
+AM_COND_IF([HAVE_MPICH], [FM_FOUND([MPICH], [`$PKG_CONFIG --modversion mpich`])],
+    [FM_PROMISE_BROKEN([MPICH], [the tier of ranks under MPICH], [libmpich-dev mpich])])
+])
+
 dnl Fortran 2018 descriptors are needed on both sides: in the compiler, and as a header for C.
 AC_DEFUN([FM_CHECK_FORTRAN], [
 fm_fortran=no

@@ -9,7 +9,7 @@ c_tests = tests/test_base tests/test_settings tests/fuzz/test_fuzz_replay tests/
     tests/test_topology tests/test_map tests/test_local tests/test_stress tests/test_progress \
     tests/test_align
 fortran_tests = tests/test_fortran
-shell_tests = tests/examples.sh
+shell_tests = tests/examples.sh tests/mpi.sh
 installed_tests = tests/exports.sh tests/install.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
 lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/lint/cppcheck.sh \
@@ -49,6 +49,21 @@ check_LTLIBRARIES += libtest.la
 check_PROGRAMS += $(c_tests)
 TESTS += $(c_tests)
 endif
+check_PROGRAMS += tests/mpi_plain
+tests_mpi_plain_SOURCES = tests/mpi_plain.c tests/mpi_ranks.c tests/mpi_ranks.h
+mpi_levels_sources = tests/mpi_levels.c tests/mpi_ranks.c tests/mpi_ranks.h
+if HAVE_OPENMPI
+check_PROGRAMS += tests/mpi_levels_openmpi
+tests_mpi_levels_openmpi_SOURCES = $(mpi_levels_sources)
+tests_mpi_levels_openmpi_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
+tests_mpi_levels_openmpi_LDADD = libfastmap.la $(OMPI_LIBS)
+endif
+if HAVE_MPICH
+check_PROGRAMS += tests/mpi_levels_mpich
+tests_mpi_levels_mpich_SOURCES = $(mpi_levels_sources)
+tests_mpi_levels_mpich_CFLAGS = $(AM_CFLAGS) $(MPICH_CFLAGS)
+tests_mpi_levels_mpich_LDADD = libfastmap.la $(MPICH_LIBS)
+endif
 if HAVE_FORTRAN
 check_PROGRAMS += $(fortran_tests)
 TESTS += $(fortran_tests)
@@ -87,7 +102,7 @@ AM_TESTS_ENVIRONMENT = \
     SHELLCHECK='$(SHELLCHECK)'; export SHELLCHECK; \
     HOME='$(abs_top_builddir)/tests'; export HOME; \
     unset FASTMAP_CONFIG FASTMAP_SECRET FASTMAP_SECRET_FILE FASTMAP_EXEC_POLICY FASTMAP_VERBOSITY \
-        FASTMAP_MAX_LOCAL_WORKERS FASTMAP_BIND FASTMAP_PROGRESS XDG_CONFIG_HOME; \
+        FASTMAP_MAX_LOCAL_WORKERS FASTMAP_BIND FASTMAP_PROGRESS FASTMAP_RANKS XDG_CONFIG_HOME; \
     TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 die_after_fork=0 \
         suppressions=$(abs_top_srcdir)/tests/tsan.supp $$TSAN_OPTIONS"; \
     export TSAN_OPTIONS; \

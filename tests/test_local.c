@@ -305,7 +305,7 @@ static void *owner_main(void *argument)
 {
     struct owner *owner = argument;
     me = OWNER;
-    owner->frame = fm_local_open(&owner->work, owner->width, NULL, 0);
+    owner->frame = fm_local_open(&owner->work, 0, owner->width, NULL, 0);
     fm_local_set_cost(owner->frame, cost_of(owner->mode), fm_base_ticks() - 1000000);
     if (!owner->unshared)
         fm_local_share(owner->frame);
@@ -672,7 +672,7 @@ TEST(advancing_computes_as_many_as_asked_and_says_what_is_left)
     const struct fastmap_map work = FASTMAP_MAP(.func = element, .n = N, .shared = scene);
     CHECK_EQ_SIZE(fm_local_index(), SIZE_MAX);
     CHECK_TRUE(!fm_local_inside(), "inside before the map");
-    struct fm_local_frame *frame = fm_local_open(&work, 1, NULL, 0);
+    struct fm_local_frame *frame = fm_local_open(&work, 0, 1, NULL, 0);
     CHECK_TRUE(fm_local_inside(), "not inside the map");
     CHECK_EQ_SIZE(fm_local_advance(frame, 1), 99);
     CHECK_EQ_SIZE(fm_local_advance(frame, 9), 90);
@@ -700,7 +700,7 @@ TEST(advancing_past_the_end_stops_there)
             work.block = block;
         else
             work.func = element;
-        struct fm_local_frame *frame = fm_local_open(&work, 1, NULL, 0);
+        struct fm_local_frame *frame = fm_local_open(&work, 0, 1, NULL, 0);
         CHECK_EQ_SIZE(fm_local_advance(frame, SIZE_MAX), 0);
         fm_local_finish(frame, NULL);
         check_span(scene, 0, N, OWNER);
@@ -770,7 +770,7 @@ TEST(each_element_is_computed_once_however_often_thieves_come)
         const struct fastmap_map work =
             FASTMAP_MAP(.func = racing_element, .n = round % 2 ? RACE_N : RACE_N / 20,
                         .shared = race);
-        struct fm_local_frame *frame = fm_local_open(&work, 4, NULL, 0);
+        struct fm_local_frame *frame = fm_local_open(&work, 0, 4, NULL, 0);
         fm_local_set_cost(frame, 1.0, fm_base_ticks());
         fm_local_share(frame);
         atomic_store(&race->frame, frame);
@@ -808,7 +808,7 @@ static int nesting_element(const void *in, void *out, const void *shared)
         return 0;
     const struct fastmap_map work = FASTMAP_MAP(.func = element, .n = N, .shared = nest->inner);
     nest->before = fm_local_index();
-    struct fm_local_frame *frame = fm_local_open(&work, 8, NULL, 0);
+    struct fm_local_frame *frame = fm_local_open(&work, 0, 8, NULL, 0);
     fm_local_set_cost(frame, 1.0, fm_base_ticks() - 1000000);
     fm_local_share(frame);
     atomic_store(&nest->map, &frame->own);
@@ -823,7 +823,7 @@ static void *outer_main(void *argument)
     struct nest *nest = argument;
     const struct fastmap_map work = FASTMAP_MAP(.func = nesting_element, .n = 5, .shared = nest);
     me = OWNER;
-    struct fm_local_frame *frame = fm_local_open(&work, 8, NULL, 0);
+    struct fm_local_frame *frame = fm_local_open(&work, 0, 8, NULL, 0);
     fm_local_advance_all(frame, 1.0);
     fm_local_finish(frame, NULL);
     return NULL;

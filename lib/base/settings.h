@@ -17,6 +17,7 @@ struct fm_base_settings {
     int max_local_workers; /* 0: as many as there are cores to use */
     enum fastmap_bind bind;
     enum fastmap_progress progress;
+    enum fastmap_ranks ranks;
 };
 
 /*

@@ -46,6 +46,9 @@ static const struct word bind_words[] = {
 static const struct word progress_words[] = {
     {"AUTO", FASTMAP_PROGRESS_AUTO}, {"OFF", FASTMAP_PROGRESS_OFF}, {NULL, 0}};
 
+static const struct word ranks_words[] = {
+    {"AUTO", FASTMAP_RANKS_AUTO}, {"OFF", FASTMAP_RANKS_OFF}, {NULL, 0}};
+
 #define IN_CONFIG(key) .name = #key, .in_config = offsetof(struct fastmap_config, key)
 #define IN_BOTH(key) IN_CONFIG(key), .in_settings = offsetof(struct fm_base_settings, key)
 
@@ -71,6 +74,8 @@ static const struct row rows[FM_BASE_KEYS] = {
     [FM_BASE_KEY_PROGRESS] = {IN_BOTH(progress), .words = progress_words,
                               .fallback = FASTMAP_PROGRESS_AUTO,
                               .doc = "Whether a map that lasts shows how far it is."},
+    [FM_BASE_KEY_RANKS] = {IN_BOTH(ranks), .words = ranks_words, .fallback = FASTMAP_RANKS_AUTO,
+                           .doc = "Whether a map is computed by all ranks of an MPI job together."},
 };
 
 /* Fields of rows with words are read and written as int, whichever enum they are. */

@@ -22,6 +22,7 @@ enum fm_base_key {
     FM_BASE_KEY_MAX_LOCAL_WORKERS,
     FM_BASE_KEY_BIND,
     FM_BASE_KEY_PROGRESS,
+    FM_BASE_KEY_RANKS,
     FM_BASE_KEYS /* how many; as an answer: no such key */
 };
 

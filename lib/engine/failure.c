@@ -33,10 +33,26 @@ bool fm_engine_failed(void *engine_map, size_t first, size_t count, int code)
 {
     struct fm_engine_map *run = engine_map;
     const struct fastmap_failure failure = {
-        .index = first, .code = code, .tier = FASTMAP_TIER_LOCAL, .rank = 0};
+        .index = first, .code = code, .tier = FASTMAP_TIER_LOCAL, .rank = run->rank};
     pthread_mutex_lock(&mutex);
     run->failed += count;
     insert(run, &failure);
     pthread_mutex_unlock(&mutex);
-    return run->map->on_error == FASTMAP_ON_ERROR_STOP;
+    if (run->map->on_error != FASTMAP_ON_ERROR_STOP)
+        return false;
+    atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
+    return true;
+}
+
+void fm_engine_failures_merge(struct fm_engine_map *run, size_t failed,
+                              const struct fastmap_failure *failures, size_t listed)
+{
+    pthread_mutex_lock(&mutex);
+    run->failed += failed;
+    for (size_t i = 0; i < listed && i < FASTMAP_REPORT_FAILURES; i++) {
+        struct fastmap_failure failure = failures[i];
+        failure.tier = failure.rank == run->rank ? FASTMAP_TIER_LOCAL : FASTMAP_TIER_MPI;
+        insert(run, &failure);
+    }
+    pthread_mutex_unlock(&mutex);
 }

@@ -14,4 +14,10 @@ fm_sources += \
 	lib/engine/policy.h \
 	lib/engine/progress.c \
 	lib/engine/progress.h \
-	lib/engine/session.c
+	lib/engine/ranks.c \
+	lib/engine/ranks.h \
+	lib/engine/session.c \
+	lib/engine/terms.c \
+	lib/engine/terms.h \
+	lib/engine/world.c \
+	lib/engine/world.h

@@ -24,12 +24,15 @@
 #include "engine/map.h"
 #include "engine/policy.h"
 #include "engine/progress.h"
+#include "engine/ranks.h"
+#include "engine/world.h"
 #include "sched/share.h"
 #include "tier/local/local.h"
 
 #define BATCH_NS 1000.0          /* between looks at the clock, at first */
 #define BATCH_MOST_NS 20000.0    /* later, while somebody else could help */
 #define BATCH_ALONE_NS 1000000.0 /* where nobody could */
+#define BATCH_TALK_NS 100000.0   /* where other ranks may want something */
 #define WATCH_NS 1e6             /* longer maps are worth waking the keeper for */
 #define SHOW_NS 2e8              /* or, where nobody could help, if only to show progress */
 #define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
@@ -41,7 +44,7 @@ static int usable_width(const struct fm_engine_map *run)
     return run->map->n < 2 ? 1 : fm_engine_width(run->session);
 }
 
-static uintptr_t identity(const struct fastmap_map *map)
+uintptr_t fm_engine_identity(const struct fastmap_map *map)
 {
     return map->func != NULL ? (uintptr_t)map->func : (uintptr_t)map->block;
 }
@@ -74,9 +77,10 @@ static bool try_share(struct fm_engine_map *run, size_t left, int width)
     return true;
 }
 
-static double next_batch_ns(double elapsed_ns, int width)
+static double next_batch_ns(const struct fm_engine_map *run, double elapsed_ns, int width)
 {
-    const double most = width < 2 ? BATCH_ALONE_NS : BATCH_MOST_NS;
+    const double alone = run->between != NULL ? BATCH_TALK_NS : BATCH_ALONE_NS;
+    const double most = width < 2 || run->between != NULL ? alone : BATCH_MOST_NS;
     const double share = elapsed_ns / 16;
     return share < BATCH_NS ? BATCH_NS : share < most ? share : most;
 }
@@ -110,19 +114,24 @@ static uint64_t compute_timed(struct fm_engine_map *run, int width)
     double batch_ns = BATCH_NS;
     if (run->cost_ns > 0)
         fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
-    while (left > 0 && (alone || !try_share(run, left, width))) {
-        const size_t batch = fm_sched_batch(run->cost_ns, batch_ns, n - left);
+    while (left > 0 && (alone || !try_share(run, left, width) || run->between != NULL)) {
+        const size_t begun = fm_local_begun(run->frame);
+        const size_t batch = fm_sched_batch(run->cost_ns, batch_ns, begun);
         const uint64_t then = now;
-        const size_t before = left;
         left = fm_local_advance(run->frame, batch);
         now = fm_base_ticks();
-        if (left < before)
-            learn_cost(run, n - left, before - left, then, now);
+        const size_t done = fm_local_begun(run->frame);
+        if (done > begun)
+            learn_cost(run, done, done - begun, then, now);
         const double elapsed_ns = fm_base_ticks_to_ns(now - run->begun_ticks);
-        batch_ns = next_batch_ns(elapsed_ns, width);
+        batch_ns = next_batch_ns(run, elapsed_ns, width);
         if (width > 1 ? elapsed_ns > WATCH_NS
                       : elapsed_ns > SHOW_NS && fm_engine_progress_wanted(run->session))
             fm_engine_keeper_call();
+        if (run->between != NULL) {
+            run->between(run->context);
+            now = fm_base_ticks();
+        }
     }
     if (left == 0)
         return 0;
@@ -137,11 +146,11 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
                     uint64_t ended, struct fastmap_report *report)
 {
     const double busy_ns = own_ns + (double)result->busy_ns;
-    const size_t computed = run->map->n - result->skipped;
+    const size_t computed = run->map->n - run->taken - result->skipped;
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
         if (fm_sched_believes(result->stolen > 0, busy_ns, cost_ns, run->predicted_ns))
-            fm_engine_history_note(identity(run->map), cost_ns);
+            fm_engine_history_note(fm_engine_identity(run->map), cost_ns);
         fm_engine_policy_note(run->map->n, cost_ns, result->stolen > 0, run->begun_ticks, ended);
     }
     report->seconds = fm_base_ticks_to_ns(ended - run->begun_ticks) * 1e-9;
@@ -155,7 +164,7 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
         report->failures[i] = run->failures[i];
 }
 
-static int outcome(const struct fm_engine_map *run)
+int fm_engine_outcome(const struct fm_engine_map *run)
 {
     if (run->failed == 0)
         return 0;
@@ -173,14 +182,9 @@ static void take_off_display(struct fm_engine_map *run)
         fm_engine_keeper_map_over();
 }
 
-/* Not inlined, nor is its report cleared: a map that is not timed should not pay for one that is. */
-static __attribute__((noinline)) int run_timed(struct fm_engine_map *run, int width,
-                                               struct fastmap_report *report)
+void fm_engine_compute(struct fm_engine_map *run, int width, struct fastmap_report *report)
 {
     struct fm_local_result result;
-    struct fastmap_report own;
-    if (report == NULL)
-        report = &own;
     if (width > 1 && (run->cost_ns <= 0 || !fm_engine_keeper_made() ||
                       (double)run->map->n * run->cost_ns > WATCH_NS))
         fm_engine_keeper_call();
@@ -191,9 +195,21 @@ static __attribute__((noinline)) int run_timed(struct fm_engine_map *run, int wi
     fm_local_finish(run->frame, &result);
     take_off_display(run);
     account(run, &result, busy_ns, fm_base_ticks(), report);
+}
+
+/* Not inlined, nor is its report cleared: a map that is not timed should not pay for one that is. */
+static __attribute__((noinline)) int run_timed(struct fm_engine_map *run, int width,
+                                               struct fastmap_report *report)
+{
+    struct fastmap_report own;
+    if (report == NULL)
+        report = &own;
+    fm_engine_compute(run, width, report);
+    report->away = 0;
+    report->ranks = 1;
     if (!fm_local_inside())
         fm_engine_closing_say(run->session, run->map->label, report);
-    return outcome(run);
+    return fm_engine_outcome(run);
 }
 
 static int run_untimed(struct fm_engine_map *run)
@@ -201,7 +217,7 @@ static int run_untimed(struct fm_engine_map *run)
     fm_local_complete(run->frame);
     fm_local_finish(run->frame, NULL);
     take_off_display(run);
-    return outcome(run);
+    return fm_engine_outcome(run);
 }
 
 int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map,
@@ -212,6 +228,9 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
         return error;
     if (session == NULL && (session = fm_engine_global(&error)) == NULL)
         return error;
+    struct fm_engine_world *world = fm_engine_world(session);
+    if (__builtin_expect(world != NULL, 0))
+        return fm_engine_ranks_run(world, session, map, report);
     if (map->n == 0) {
         if (report != NULL)
             *report = FASTMAP_REPORT();
@@ -222,12 +241,16 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     run.map = map;
     run.failed = 0;
     run.listed = 0;
+    run.rank = 0;
+    run.between = NULL;
+    run.taken = 0;
+    atomic_store_explicit(&run.stopped, false, memory_order_relaxed);
     atomic_store_explicit(&run.displayed, false, memory_order_relaxed);
     run.cost_ns = map->element_seconds > 0 ? map->element_seconds * 1e9
-                                           : fm_engine_history_cost_ns(identity(map));
+                                           : fm_engine_history_cost_ns(fm_engine_identity(map));
     run.predicted_ns = run.cost_ns;
     const int width = usable_width(&run);
-    run.frame = fm_local_open(map, width, &run, run.cost_ns);
+    run.frame = fm_local_open(map, 0, width, &run, run.cost_ns);
     if (run.frame == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY,
                             "no memory for this thread's bookkeeping: free some and try again");

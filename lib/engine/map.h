@@ -19,11 +19,31 @@ struct fm_engine_map {
     double cost_ns;         /* an element's: predicted, then measured; 0 unknown */
     uint64_t begun_ticks;   /* 0: this map is not timed */
     _Atomic bool displayed; /* the keeper may show its progress */
+    _Atomic bool stopped;   /* an element failed, and the policy is to stop */
+    int rank;               /* of this process */
+    /* Of a map over ranks: what the caller does between batches; elements that went elsewhere. */
+    void (*between)(void *context);
+    void *context;
+    size_t taken;
     /* Under the failures' lock: */
     size_t failed;
     size_t listed;
     struct fastmap_failure failures[FASTMAP_REPORT_FAILURES]; /* ascending by index */
 };
+
+/* Computes the map, whose frame is open and pristine, with up to `width` threads, closes it and fills the
+   report. run->between is called now and then. */
+void fm_engine_compute(struct fm_engine_map *run, int width, struct fastmap_report *report);
+
+/* What the call returns: 0, or ELEMENT with its sentence. */
+int fm_engine_outcome(const struct fm_engine_map *run);
+
+/* The function's name in the history. */
+uintptr_t fm_engine_identity(const struct fastmap_map *map);
+
+/* Adds failures that another rank found. */
+void fm_engine_failures_merge(struct fm_engine_map *run, size_t failed,
+                              const struct fastmap_failure *failures, size_t listed);
 
 /* For the tier: notes failures; true where the map's policy is to stop. */
 bool fm_engine_failed(void *engine_map, size_t first, size_t count, int code);

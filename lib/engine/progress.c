@@ -63,11 +63,24 @@ static void verdict(const struct fastmap_report *report, char *text, size_t size
         (void)snprintf(text, size, "%s saved against the plain loop, %.2f times as fast",
                        fm_base_units_seconds(saved, seconds),
                        report->loop_seconds / report->seconds);
-    else if (saved >= -margin)
-        (void)snprintf(text, size, "about the same speed as the plain loop");
+    else if (saved >= -margin || report->ranks > 1)
+        (void)snprintf(text, size,
+                       report->ranks > 1 ? "the own elements alone would not have taken longer"
+                                         : "about the same speed as the plain loop");
     else
         (void)snprintf(text, size, "slower by %s, consider the plain loop",
                        fm_base_units_seconds(-saved, seconds));
+}
+
+/* Where a map ran: on threads, or on ranks. */
+static void place(const struct fastmap_report *report, char *text, size_t size)
+{
+    char away[FM_BASE_UNITS_BYTES];
+    if (report->ranks > 1)
+        (void)snprintf(text, size, "%d ranks (%s of them elsewhere)", report->ranks,
+                       fm_base_units_count(report->away, away));
+    else
+        (void)snprintf(text, size, "%d thread%s", report->workers, report->workers == 1 ? "" : "s");
 }
 
 void fm_engine_closing_text(const char *label, const struct fastmap_report *report, char *text,
@@ -77,14 +90,15 @@ void fm_engine_closing_text(const char *label, const struct fastmap_report *repo
     char seconds[FM_BASE_UNITS_BYTES];
     char failed[64] = "";
     char speed[96];
+    char where[64];
     verdict(report, speed, sizeof speed);
+    place(report, where, sizeof where);
     if (report->failed > 0)
         (void)snprintf(failed, sizeof failed, " (%zu failed)", report->failed);
-    (void)snprintf(text, size, "%s: %s element%s%s in %s on %d thread%s: %s",
-                   label_or_default(label), fm_base_units_count(report->elements, elements),
+    (void)snprintf(text, size, "%s: %s element%s%s in %s on %s: %s", label_or_default(label),
+                   fm_base_units_count(report->elements, elements),
                    report->elements == 1 ? "" : "s", failed,
-                   fm_base_units_seconds(report->seconds, seconds), report->workers,
-                   report->workers == 1 ? "" : "s", speed);
+                   fm_base_units_seconds(report->seconds, seconds), where, speed);
 }
 
 void fm_engine_closing_say(const struct fastmap_session *session, const char *label,

@@ -15,6 +15,7 @@
 #include "engine/keeper.h"
 #include "engine/map.h"
 #include "engine/policy.h"
+#include "engine/world.h"
 #include "tier/local/local.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* sessions' births and deaths */
@@ -42,6 +43,7 @@ static void after_fork_child(void)
     fm_engine_failed_after_fork();
     fm_engine_policy_after_fork();
     fm_engine_keeper_after_fork();
+    fm_engine_world_after_fork();
     fm_local_after_fork();
 }
 
@@ -187,5 +189,7 @@ int fm_engine_global_end(void)
 int fm_engine_width(const struct fastmap_session *session)
 {
     const int set = session->settings.max_local_workers;
-    return set > 0 ? set : fm_local_default_width();
+    const int own = set > 0 ? set : fm_local_default_width();
+    const int fair = set > 0 ? 0 : fm_engine_world_width();
+    return fair > 0 && fair < own ? fair : own;
 }

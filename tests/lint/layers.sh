@@ -11,6 +11,7 @@ base       : base                                :
 sched      : base sched                          :
 tier       : base tier                           :
 tier/local : base tier tier/local                : hwloc
+tier/mpi   : tier tier/mpi                       : mpi
 engine     : base sched tier tier/local engine   :
 fortran    : base api fortran                    :
 api        : base engine                         :
@@ -96,6 +97,7 @@ wrong_symbols() {
         $3 != "U" { next }
         $2 in home { if (!(($1, home[$2]) in may)) print $1 " uses " $2 " of " home[$2]; next }
         $2 ~ /^hwloc_/ && libraries[$1] !~ /hwloc/ { print $1 " uses " $2 }
+        $2 ~ /^MPI_/ && libraries[$1] ~ /mpi/ { next }
         $2 ~ /^(MPI_|curl_|GOMP_|omp_)/ { print $1 " uses " $2 }
     ' "$tap_scratch/symbols" "$tap_scratch/symbols"
 }

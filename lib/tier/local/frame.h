@@ -75,9 +75,10 @@ struct fm_local_map {
     struct fm_base_fenv fenv;       /* the caller's */
     struct fm_local_thread *owner;
     _Atomic uint64_t serial; /* with the address, tells one map from the next */
-    int width;               /* threads that may compute it, the caller included */
-    _Atomic bool shared;     /* others may take from its frames */
-    _Atomic bool stop;       /* begin no more elements */
+    size_t base;         /* index of its first element where it is a part of another map, else 0 */
+    int width;           /* threads that may compute it, the caller included */
+    _Atomic bool shared; /* others may take from its frames */
+    _Atomic bool stop;   /* begin no more elements */
 
     /* The owner watches this line at the end. */
     alignas(FM_LOCAL_LINE) _Atomic uint32_t helpers; /* thieves inside; bit 31: the owner sleeps */

@@ -24,14 +24,18 @@ struct fm_local_frame;
 void fm_local_init(const struct fm_tier_host *host);
 
 /* Opens a map in the calling thread: it is its innermost map from now on. work: checked, and alive until
-   fm_local_finish(); width: threads that may compute it, this one included; host_map: for host->failed;
-   cost_ns: an element's, 0 unknown. NULL: no memory. */
-struct fm_local_frame *fm_local_open(const struct fastmap_map *work, int width, void *host_map,
-                                     double cost_ns);
+   fm_local_finish(); base: index of its first element, 0 unless it is a part of another rank's map; width:
+   threads that may compute it, this one included; host_map: for host->failed; cost_ns: an element's, 0
+   unknown. NULL: no memory. */
+struct fm_local_frame *fm_local_open(const struct fastmap_map *work, size_t base, int width,
+                                     void *host_map, double cost_ns);
 
 /* Computes the next `count` elements of the caller's span, fewer if it ends before that or others take
    from it. Returns how many the caller still has; 0: its span is done (the map may not be). */
 size_t fm_local_advance(struct fm_local_frame *frame, size_t count);
+
+/* Elements of the caller's own span that it has begun. */
+size_t fm_local_begun(const struct fm_local_frame *frame);
 
 /* Computes the rest of the caller's span, telling by the cost of an element how to claim, and how many of
    them a block function gets at once. */
@@ -46,6 +50,17 @@ void fm_local_set_cost(struct fm_local_frame *frame, double cost_ns, uint64_t st
 /* Lets idle threads in and wakes one. By the owner, while it has elements left. */
 void fm_local_share(struct fm_local_frame *frame);
 bool fm_local_is_shared(const struct fm_local_frame *frame);
+
+/* Elements of the map that nobody has begun, in whoever's hands they are. The map is open. */
+size_t fm_local_unbegun(const struct fm_local_frame *frame);
+
+/* Takes up to `want` of these out of the reach of this process's threads, from the end of the longest span;
+   *first is counted from the map's own beginning. Returns how many: whoever takes them answers for them,
+   the map ends without. Threads: any, while the map is open. */
+size_t fm_local_take(const struct fm_local_frame *frame, size_t want, size_t *first);
+
+/* Begins no more elements of the map, as if one had failed and the host had said stop. Threads: likewise. */
+void fm_local_stop(struct fm_local_frame *frame);
 
 /* What became of a map. */
 struct fm_local_result {

@@ -27,7 +27,8 @@ size_t fm_local_index(void)
     if (self == NULL || self->top == NULL)
         return SIZE_MAX;
     const struct fm_local_frame *frame = self->top;
-    return atomic_load_explicit(&frame->claim, memory_order_relaxed) - frame->unit;
+    return atomic_load_explicit(&frame->claim, memory_order_relaxed) - frame->unit +
+           fm_local_frame_map(frame)->base;
 }
 
 bool fm_local_inside(void)
@@ -47,8 +48,8 @@ static void clear_counters(struct fm_local_map *map)
     atomic_store_explicit(&map->workers, 1, memory_order_relaxed);
 }
 
-struct fm_local_frame *fm_local_open(const struct fastmap_map *work, int width, void *host_map,
-                                     double cost_ns)
+struct fm_local_frame *fm_local_open(const struct fastmap_map *work, size_t base, int width,
+                                     void *host_map, double cost_ns)
 {
     struct fm_local_thread *self = fm_local_thread_self();
     if (self == NULL)
@@ -63,6 +64,7 @@ struct fm_local_frame *fm_local_open(const struct fastmap_map *work, int width, 
     map->parent = outer != NULL ? fm_local_frame_map(outer) : NULL;
     map->owner = self;
     atomic_store_explicit(&map->serial, fm_local_map_serial(map) + 1, memory_order_relaxed);
+    map->base = base;
     map->width = width;
     fm_base_fenv_get(&map->fenv);
     clear_counters(map);
@@ -81,6 +83,11 @@ size_t fm_local_advance(struct fm_local_frame *frame, size_t count)
     if (next != SIZE_MAX)
         (void)fm_local_run(frame, SIZE_MAX); /* meets the end of the span and closes the frame */
     return 0;
+}
+
+size_t fm_local_begun(const struct fm_local_frame *frame)
+{
+    return atomic_load_explicit(&frame->claim, memory_order_relaxed);
 }
 
 void fm_local_advance_all(struct fm_local_frame *frame, double cost_ns)
@@ -146,6 +153,12 @@ static void sleep_until_left(struct fm_local_map *map)
     }
     fm_local_pool_caller_rests(map->owner, false);
     atomic_store_explicit(&map->helpers, 0, memory_order_relaxed);
+}
+
+void fm_local_stop(struct fm_local_frame *frame)
+{
+    atomic_store_explicit(&frame->own.stop, true, memory_order_seq_cst);
+    fm_local_interrupt(&frame->own);
 }
 
 static void wait_briefly(const struct fm_local_map *map)

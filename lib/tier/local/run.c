@@ -79,7 +79,7 @@ static inline bool claim_up_to(struct fm_local_frame *frame, size_t end, bool fe
 static __attribute__((noinline, cold)) void element_failed(struct fm_local_map *map, size_t first,
                                                            size_t count, int code)
 {
-    if (!fm_local_host->failed(map->host_map, first, count, code))
+    if (!fm_local_host->failed(map->host_map, map->base + first, count, code))
         return;
     atomic_store_explicit(&map->stop, true, memory_order_seq_cst);
     fm_local_interrupt(map);
@@ -170,7 +170,7 @@ static size_t run_block(struct fm_local_frame *frame, size_t stop)
     frame->unit = end - i;
     const uintptr_t in = (uintptr_t)work->in + i * work->in_size;
     const uintptr_t out = (uintptr_t)work->out + i * work->out_size;
-    const int code = work->block(at(in), (void *)at(out), i, end - i, work->shared);
+    const int code = work->block(at(in), (void *)at(out), map->base + i, end - i, work->shared);
     if (code != 0)
         element_failed(map, i, end - i, code);
     return end;

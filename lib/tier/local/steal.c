@@ -78,10 +78,22 @@ static size_t worth(struct fm_local_frame *frame, size_t claim, double cost_ns)
     return fm_local_host->grant(end - claim, cost_ns, latency_ns);
 }
 
-/* Makes the claim of an unfenced owner final: it parks, or the kernel runs a barrier on its processor.
-   The limit is 0. */
+/* What to take: `want` of the elements above the claim; 0: as many as it is worth to the calling thief. */
+static size_t wanted(struct fm_local_frame *frame, size_t claim, double cost_ns, size_t want)
+{
+    if (want == 0)
+        return worth(frame, claim, cost_ns);
+    const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
+    const size_t left = claim < end ? end - claim : 0;
+    return want < left ? want : left;
+}
+
+/* Makes the claim of an unfenced owner final: it parks, or the kernel runs a barrier on its processor. An
+   owner that takes from itself is between elements. The limit is 0. */
 static void settle_claim(struct fm_local_frame *frame)
 {
+    if (frame->thread == fm_local_self)
+        return;
     const uint64_t patience = fm_base_ns_to_ticks(PARK_PATIENCE_NS);
     const uint64_t begun = fm_base_ticks();
     while (atomic_load_explicit(&frame->parked, memory_order_acquire) == 0) {
@@ -95,20 +107,20 @@ static void settle_claim(struct fm_local_frame *frame)
 
 /* Under lock, the owner unfenced: what is taken from the end of the span. The limit stays 0, so that
    the owner parks at its next claim and takes over the mode. */
-static size_t take_unfenced(struct fm_local_frame *frame, double cost_ns)
+static size_t take_unfenced(struct fm_local_frame *frame, double cost_ns, size_t want)
 {
     atomic_store_explicit(&frame->limit, 0, memory_order_seq_cst);
     settle_claim(frame);
     const size_t claim = atomic_load_explicit(&frame->claim, memory_order_seq_cst);
-    return worth(frame, claim, cost_ns);
+    return wanted(frame, claim, cost_ns, want);
 }
 
 /* Under lock, the owner fenced: sets limits until one is above the claim. */
-static size_t take_fenced(struct fm_local_frame *frame, size_t claim, double cost_ns)
+static size_t take_fenced(struct fm_local_frame *frame, size_t claim, double cost_ns, size_t want)
 {
     const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
     for (int i = 0; i < FENCED_TRIES; i++) {
-        const size_t taken = worth(frame, claim, cost_ns);
+        const size_t taken = wanted(frame, claim, cost_ns, want);
         if (taken == 0)
             break;
         atomic_store_explicit(&frame->limit, end - taken, memory_order_seq_cst);
@@ -121,11 +133,11 @@ static size_t take_fenced(struct fm_local_frame *frame, size_t claim, double cos
 }
 
 /* Under lock: moves the end of the span down and returns by how much. */
-static size_t take(struct fm_local_frame *frame, size_t claim, double cost_ns)
+static size_t take(struct fm_local_frame *frame, size_t claim, double cost_ns, size_t want)
 {
     const bool fenced = atomic_load_explicit(&frame->fenced, memory_order_relaxed);
     const size_t taken =
-        fenced ? take_fenced(frame, claim, cost_ns) : take_unfenced(frame, cost_ns);
+        fenced ? take_fenced(frame, claim, cost_ns, want) : take_unfenced(frame, cost_ns, want);
     if (taken == 0)
         return 0;
     const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed) - taken;
@@ -242,13 +254,30 @@ static struct loot grab(const struct fm_local_thread *thief, struct fm_local_fra
         const uint32_t helpers = atomic_load_explicit(&map->helpers, memory_order_relaxed);
         loot.workers = helpers_in(helpers) + 1;
         loot.map = map;
-        loot.count = take(victim, claim, cost_ns);
+        loot.count = take(victim, claim, cost_ns, 0);
         loot.first = atomic_load_explicit(&victim->end, memory_order_relaxed);
         if (loot.count == 0)
             leave(thief, map); /* it is not the last: the victim is still inside */
     }
     fm_local_unlock(victim);
     return loot;
+}
+
+size_t fm_local_seize(struct fm_local_frame *victim, const struct fm_local_map *map, size_t want,
+                      size_t *first)
+{
+    if (!fm_local_try_lock(victim))
+        return 0;
+    size_t taken = 0;
+    if (atomic_load_explicit(&victim->active, memory_order_acquire) &&
+        fm_local_frame_map(victim) == map) {
+        const double cost_ns = atomic_load_explicit(&victim->expected_ns, memory_order_relaxed);
+        const size_t claim = atomic_load_explicit(&victim->claim, memory_order_relaxed);
+        taken = take(victim, claim, cost_ns, want);
+        *first = atomic_load_explicit(&victim->end, memory_order_relaxed);
+    }
+    fm_local_unlock(victim);
+    return taken;
 }
 
 void fm_local_fetch(const struct fm_local_thread *victim)

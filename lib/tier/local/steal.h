@@ -29,4 +29,9 @@ size_t fm_local_unclaimed(const struct fm_local_frame *frame);
 /* Asks the kernel for the right to use expedited membarriers, once per process (and after a fork). */
 void fm_local_barrier_register(void);
 
+/* Takes up to `want` of the elements of `map` above the victim's claim off the end of its span. Returns how
+   many, from *first on; 0 also where somebody else is at it. */
+size_t fm_local_seize(struct fm_local_frame *victim, const struct fm_local_map *map, size_t want,
+                      size_t *first);
+
 #endif

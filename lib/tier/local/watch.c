@@ -9,19 +9,6 @@
 #include "tier/local/steal.h"
 #include "tier/local/thread.h"
 
-/* Elements of the map that nobody has begun, in whoever's frame they are. */
-static size_t unclaimed_anywhere(const struct fm_local_map *map)
-{
-    size_t sum = 0;
-    for (struct fm_local_thread *t = fm_local_thread_first(); t != NULL; t = t->next)
-        for (struct fm_local_frame *f = t->base; f != NULL;
-             f = atomic_load_explicit(&f->inner, memory_order_acquire))
-            if (atomic_load_explicit(&f->active, memory_order_relaxed) &&
-                fm_local_frame_map(f) == map)
-                sum += fm_local_unclaimed(f);
-    return sum;
-}
-
 static struct fm_local_sight look(struct fm_local_frame *frame, uint64_t now)
 {
     const struct fm_local_map *map = &frame->own;
@@ -40,7 +27,7 @@ static struct fm_local_sight look(struct fm_local_frame *frame, uint64_t now)
         .shared = shared,
         .nested = map->parent != NULL,
     };
-    const size_t left = shared ? unclaimed_anywhere(map) : sight.unclaimed;
+    const size_t left = shared ? fm_local_unbegun(frame) : sight.unclaimed;
     sight.done = sight.n > left ? sight.n - left : 0;
     return sight;
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A function is told by the file that it lies in and its distance from where that file is loaded, which
+ * holds across processes whose address spaces differ. A large shared block is told by samples: reading all
+ * of it before each map would cost more than many maps take, and what is to be caught is another block, not
+ * an adversary.
+ */
+#include "engine/terms.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <stddef.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define WHOLE_BYTES ((size_t)4 << 20) /* up to here all of a block is read, 0.4 ms */
+#define SAMPLE_BYTES ((size_t)4096)
+#define SAMPLES 1024
+
+static uint64_t function_name(const void *function)
+{
+    Dl_info info;
+    struct link_map *module = NULL;
+    if (dladdr1(function, &info, (void **)&module, RTLD_DL_LINKMAP) == 0 || module == NULL)
+        return 0;
+    const char *slash = strrchr(module->l_name, '/');
+    const char *name = slash != NULL ? slash + 1 : module->l_name; /* "" for the program itself */
+    return XXH3_64bits_withSeed(name, strlen(name), (uintptr_t)function - module->l_addr);
+}
+
+static uint64_t block_name(const char *block, size_t size)
+{
+    if (size <= WHOLE_BYTES)
+        return XXH3_64bits_withSeed(block, size, size);
+    const size_t stride = (size - SAMPLE_BYTES) / (SAMPLES - 1);
+    uint64_t name = size;
+    for (size_t i = 0; i < SAMPLES; i++)
+        name = XXH3_64bits_withSeed(block + i * stride, SAMPLE_BYTES, name);
+    return name;
+}
+
+void fm_engine_terms(const struct fastmap_map *map, struct fm_engine_terms *terms)
+{
+    const void *function = NULL;
+    memcpy(&function, map->func != NULL ? (const void *)&map->func : (const void *)&map->block,
+           sizeof function);
+    *terms = (struct fm_engine_terms){
+        .function = function_name(function),
+        .in_size = map->in_size,
+        .out_size = map->out_size,
+        .options = (uint64_t)map->on_error * 2 + (map->block != NULL ? 1 : 0),
+        .shared = map->shared_size > 0 ? block_name(map->shared, map->shared_size) : 0,
+    };
+}
+
+const char *fm_engine_terms_differ(const struct fm_engine_terms *a, const struct fm_engine_terms *b)
+{
+    if (a->function != b->function)
+        return "the function";
+    if (a->in_size != b->in_size)
+        return "in_size";
+    if (a->out_size != b->out_size)
+        return "out_size";
+    if (a->options != b->options)
+        return "on_error, or func against block";
+    if (a->shared != b->shared)
+        return "the shared block";
+    return NULL;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the ranks of a job must agree on when they call a map together. Each message carries its sender's
+ * terms, so a rank that calls something else is found by the first thing that it says.
+ */
+#ifndef FM_ENGINE_TERMS_H
+#define FM_ENGINE_TERMS_H
+
+#include <fastmap.h>
+#include <stdint.h>
+
+struct fm_engine_terms {
+    uint64_t
+        function; /* of its module's name and its place in it: addresses differ from rank to rank */
+    uint64_t in_size;
+    uint64_t out_size;
+    uint64_t options;
+    uint64_t
+        shared; /* of the block's bytes; 0: none, or a pointer that only this process can follow */
+};
+
+void fm_engine_terms(const struct fastmap_map *map, struct fm_engine_terms *terms);
+
+/* NULL: they agree; else what they differ in, for a sentence. */
+const char *fm_engine_terms_differ(const struct fm_engine_terms *a,
+                                   const struct fm_engine_terms *b);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Decides whether the process is one rank of a job, and opens the plugin of the MPI that it belongs to.
+ *
+ * A launcher leaves a mark in the environment; a program that initialised MPI without one is found by the
+ * library that it has loaded. Which MPI: the one that is loaded, by a symbol that only it has, else the
+ * launcher's. A program linked with one MPI and started by the other's launcher sees a world of one: the
+ * launcher's count tells, and a sentence says so.
+ */
+#include "engine/world.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "sched/tree.h"
+#include "tier/local/local.h"
+#include "tier/local/topology.h"
+
+struct flavour {
+    const char *name;
+    const char *plugin;
+    const char *symbol; /* only its library has it */
+    const char *mark;   /* only its launcher sets it */
+    const char *size;   /* the launcher's number of ranks; NULL: it does not say */
+};
+
+static const struct flavour flavours[] = {
+    {"Open MPI", "fastmap-openmpi.so", "ompi_mpi_comm_world", "OMPI_COMM_WORLD_RANK",
+     "OMPI_COMM_WORLD_SIZE"},
+    {"MPICH", "fastmap-mpich.so", "MPIR_Err_create_code", "PMI_RANK", "PMI_SIZE"},
+    {"Open MPI", "fastmap-openmpi.so", NULL, "PMIX_RANK", NULL}, /* srun --mpi=pmix */
+};
+#define FLAVOURS (sizeof flavours / sizeof *flavours)
+
+static struct fm_engine_world world = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+static pthread_mutex_t search = PTHREAD_MUTEX_INITIALIZER;
+static enum { UNKNOWN, ALONE, RANKED } found_is = UNKNOWN; /* under `search` */
+static _Atomic int found;                                  /* the same, to be read without */
+
+/* ---- Which MPI ---- */
+
+static const struct flavour *loaded(void)
+{
+    for (size_t i = 0; i < FLAVOURS; i++)
+        if (flavours[i].symbol != NULL && dlsym(RTLD_DEFAULT, flavours[i].symbol) != NULL)
+            return &flavours[i];
+    return NULL;
+}
+
+static const struct flavour *launcher(void)
+{
+    for (size_t i = 0; i < FLAVOURS; i++)
+        if (getenv(flavours[i].mark) != NULL)
+            return &flavours[i];
+    return NULL;
+}
+
+static int launched_size(void)
+{
+    const struct flavour *by = launcher();
+    const char *size = by != NULL && by->size != NULL ? getenv(by->size) : NULL;
+    return size != NULL ? atoi(size) : 0;
+}
+
+/* ---- The plugin ---- */
+
+/* Beside the library itself, in its folder `fastmap` or (in a build folder) right there; else where it was
+   configured to be. */
+static void *open_plugin(const char *name)
+{
+    char path[PATH_MAX];
+    Dl_info here;
+    void *plugin = NULL;
+    if (dladdr((const void *)&world, &here) != 0 && here.dli_fname != NULL) {
+        const char *slash = strrchr(here.dli_fname, '/');
+        const int length = slash != NULL ? (int)(slash - here.dli_fname) : 0;
+        (void)snprintf(path, sizeof path, "%.*s/fastmap/%s", length, here.dli_fname, name);
+        plugin = length > 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+        (void)snprintf(path, sizeof path, "%.*s/%s", length, here.dli_fname, name);
+        if (plugin == NULL && length > 0)
+            plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    }
+    (void)snprintf(path, sizeof path, "%s/%s", FM_PLUGIN_DIR, name);
+    return plugin != NULL ? plugin : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
+static const struct fm_tier_ranks *find_tier(const struct flavour *flavour, char *why, size_t bytes)
+{
+    void *plugin = open_plugin(flavour->plugin);
+    const struct fm_tier_ranks *tier = plugin != NULL ? dlsym(plugin, "fm_mpi_tier") : NULL;
+    if (tier != NULL && tier->version == FM_TIER_RANKS_VERSION)
+        return tier;
+    (void)snprintf(why, bytes,
+                   "the plugin %s for %s does not load (%s): install or rebuild fastmap with it",
+                   flavour->plugin, flavour->name, plugin == NULL ? dlerror() : "another version");
+    return NULL;
+}
+
+/* ---- The neighbours ---- */
+
+static bool find_neighbours(void)
+{
+    const int size = world.is.size;
+    int *scratch = malloc((size_t)size * 4 * sizeof *scratch);
+    world.edges = calloc(2 * FM_SCHED_FANOUT + 1, sizeof *world.edges);
+    if (scratch == NULL || world.edges == NULL) {
+        free(scratch);
+        return false;
+    }
+    int *parent = scratch + 3 * (size_t)size;
+    fm_sched_tree(size, world.is.node, FM_SCHED_FANOUT, scratch, parent);
+    for (int rank = 0; rank < size; rank++)
+        if (rank == parent[world.is.rank] || parent[rank] == world.is.rank)
+            world.edges[world.edge_count++] =
+                (struct fm_sched_edge){.rank = rank, .is_parent = rank == parent[world.is.rank]};
+    free(scratch);
+    return true;
+}
+
+/* Ranks whose masks overlap divide the processors that they have in common. */
+static int fair_width(void)
+{
+    const int cpus = fm_local_allowed_cpus();
+    const int more = world.is.place < cpus % world.is.sharers ? 1 : 0;
+    const int width = cpus / world.is.sharers + more;
+    return width > 0 ? width : 1;
+}
+
+/* ---- The search ---- */
+
+/* True: this is one rank of several. */
+static bool join_world(enum fastmap_verbosity verbosity)
+{
+    char why[256] = "";
+    const struct flavour *flavour = loaded();
+    if (flavour == NULL)
+        flavour = launcher();
+    if (flavour == NULL || launched_size() == 1)
+        return false;
+    world.tier = find_tier(flavour, why, sizeof why);
+    if (world.tier != NULL && world.tier->start(&world.is, why, sizeof why) == 0) {
+        if (launched_size() > world.is.size)
+            (void)snprintf(why, sizeof why,
+                           "the launcher started %d ranks, but the program's %s sees %d: use the "
+                           "launcher of the MPI that the program is linked with",
+                           launched_size(), flavour->name, world.is.size);
+        else if (world.is.size > 1 && find_neighbours())
+            return true;
+    }
+    if (why[0] != '\0')
+        fm_base_log(verbosity, FASTMAP_VERBOSITY_QUIET, "%s; maps stay in their ranks", why);
+    return false;
+}
+
+static int search_world(const struct fastmap_session *session)
+{
+    pthread_mutex_lock(&search);
+    if (found_is == UNKNOWN) {
+        found_is = join_world(session->settings.verbosity) ? RANKED : ALONE;
+        if (found_is == RANKED)
+            world.width = fair_width();
+        atomic_store_explicit(&found, (int)found_is, memory_order_release);
+    }
+    const int answer = (int)found_is;
+    pthread_mutex_unlock(&search);
+    return answer;
+}
+
+struct fm_engine_world *fm_engine_world(const struct fastmap_session *session)
+{
+    int is = atomic_load_explicit(&found, memory_order_acquire);
+    if (is == ALONE || session->settings.ranks == FASTMAP_RANKS_OFF || fm_local_inside())
+        return NULL;
+    if (is == UNKNOWN)
+        is = search_world(session);
+    return is == RANKED && world.tier->is_up() ? &world : NULL;
+}
+
+int fm_engine_world_width(void)
+{
+    return atomic_load_explicit(&found, memory_order_acquire) == RANKED ? world.width : 0;
+}
+
+void fm_engine_world_after_fork(void)
+{
+    pthread_mutex_init(&search, NULL);
+    pthread_mutex_init(&world.mutex, NULL);
+    found_is = ALONE;
+    atomic_store_explicit(&found, ALONE, memory_order_release);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The contract of a tier of ranks: it moves messages between the processes of a job and knows nothing of
+ * maps. It is a plugin, opened by engine/world.c when the program runs as one of several ranks, so that
+ * other programs never load what it is made of. A plugin exports one object, fm_mpi_tier, and needs
+ * nothing of the library.
+ *
+ * Threads: one call at a time, which the caller sees to; from the application's thread, and where
+ * any_thread is set from any other.
+ */
+#ifndef FM_TIER_RANKS_H
+#define FM_TIER_RANKS_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define FM_TIER_RANKS_VERSION 1
+#define FM_TIER_RANKS_TAGS 16384
+
+/* What there is. Arrays belong to the tier, and last until stop(). */
+struct fm_tier_world {
+    int rank;
+    int size;
+    const int *node; /* by rank: which node it is on, a number below size */
+    bool any_thread; /* calls may come from any thread, not only from the one that starts */
+    bool main_only;  /* calls may come from the program's first thread only */
+    /* Ranks of this node whose affinity masks have a processor in common with this one's, itself
+       included, and its place among them. */
+    int sharers;
+    int place;
+};
+
+typedef void fm_tier_deliver(void *context, int from, char *bytes, size_t size);
+
+struct fm_tier_ranks {
+    int version;
+    /* Joins the job. 0, or -1 with a sentence in why: what is wrong and what to do. */
+    int (*start)(struct fm_tier_world *world, char *why, size_t why_bytes);
+    /* Whether the job still stands: a program may end its MPI before its last map. */
+    bool (*is_up)(void);
+    /* Sends size bytes that were malloc'ed, and frees them. Messages with one tag to one rank arrive in
+       order. False: no memory for the note; nothing was sent, and the bytes are freed. */
+    bool (*send)(int to, int tag, char *bytes, size_t size);
+    /* Goes on with what is under way; hands messages with that tag over, each in malloc'ed memory that is
+       then the receiver's. True: there was something. */
+    bool (*poll)(int tag, fm_tier_deliver *deliver, void *context);
+    /* Whether all that was sent has left. */
+    bool (*is_flushed)(void);
+    void (*stop)(void);
+};
+
+#endif

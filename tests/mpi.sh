@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# The scenarios of tests/mpi_ranks.c as 1, 2, 3, 4 and 8 real ranks: a program that knows nothing of MPI, under
+# each launcher; programs that initialise MPI themselves, at each thread level. A rank says "ok SCENARIO";
+# all ranks must say all of them.
+srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
+. "$srcdir/tests/tap.sh"
+
+scenarios=15
+# Open MPI refuses root and more ranks than cores unless told; waiting ranks share cores here.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
+export OMPI_MCA_btl_base_warn_component_unused=0 UCX_LOG_LEVEL=error
+export FASTMAP_VERBOSITY=QUIET
+
+# count COMMAND...: how many scenarios were right, over all ranks; what else was said goes to why.
+count() {
+    timeout 150 "$@" >"$tap_scratch/said" 2>&1 </dev/null
+    echo "exit $?" >"$tap_scratch/exit"
+    grep -c '^ok ' "$tap_scratch/said"
+}
+
+# all_ok NAME RANKS COMMAND...
+all_ok() {
+    name=$1
+    ranks=$2
+    shift 2
+    if [ "$(count "$@")" -eq $((ranks * scenarios)) ] && grep -q 'exit 0' "$tap_scratch/exit"; then
+        ok "$name"
+    else
+        { grep -v '^ok ' "$tap_scratch/said" | head -n 20; cat "$tap_scratch/exit"; } >"$tap_scratch/why"
+        not_ok "$name"
+    fi
+}
+
+plan 18
+all_ok "a program that no launcher started" 1 "$builddir/tests/mpi_plain"
+for flavour in openmpi mpich; do
+    if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
+        skip_promised "no mpirun.$flavour, or no plugin for it" 8
+        [ "$flavour" = mpich ] || skip_promised "no mpirun.$flavour" 1
+        continue
+    fi
+    for ranks in 1 2 4 8; do
+        all_ok "$flavour: $ranks ranks" "$ranks" "mpirun.$flavour" -n "$ranks" "$builddir/tests/mpi_plain"
+    done
+    for level in SINGLE FUNNELED SERIALIZED MULTIPLE; do
+        all_ok "$flavour: 3 ranks, MPI_THREAD_$level" 3 \
+            "mpirun.$flavour" -n 3 "$builddir/tests/mpi_levels_$flavour" "$level"
+    done
+done
+if found mpirun.openmpi; then
+    OMPI_MCA_btl=tcp,self all_ok "openmpi: 2 ranks over tcp" 2 \
+        mpirun.openmpi -n 2 "$builddir/tests/mpi_plain"
+fi
