@@ -5,7 +5,7 @@
 #   Shell tests are tests/NAME.sh on tap.sh. Those that look at what is installed are left out of
 #   check-san and check-tsan.
 
-c_tests = tests/test_base tests/test_settings tests/fuzz/test_fuzz_replay tests/test_sched \
+c_tests = tests/test_base tests/test_settings tests/fuzz/test_fuzz_replay tests/test_sched tests/test_ranks \
     tests/test_topology tests/test_map tests/test_local tests/test_stress tests/test_progress \
     tests/test_align
 fortran_tests = tests/test_fortran
@@ -27,6 +27,7 @@ tests_test_topology_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_fuzz_test_fuzz_replay_SOURCES = tests/fuzz/test_fuzz_replay.c tests/fuzz/fuzz_settings.c
 tests_fuzz_test_fuzz_replay_LDADD = $(test_internal)
 tests_test_sched_LDADD = $(test_internal) -lm
+tests_test_ranks_LDADD = $(test_internal)
 tests_test_map_LDADD = $(test_public) -lm
 tests_test_local_LDADD = $(test_internal)
 tests_test_local_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_create,--wrap=calloc,--wrap=aligned_alloc
@@ -96,6 +97,7 @@ AM_TESTS_ENVIRONMENT = \
     CXX='$(CXX)'; export CXX; \
     PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG; \
     HWLOC_CFLAGS='$(HWLOC_CFLAGS)'; export HWLOC_CFLAGS; \
+    OMPI_CFLAGS='$(OMPI_CFLAGS)'; export OMPI_CFLAGS; \
     CLANG_FORMAT='$(CLANG_FORMAT)'; export CLANG_FORMAT; \
     CLANG_TIDY='$(CLANG_TIDY)'; export CLANG_TIDY; \
     CPPCHECK='$(CPPCHECK)'; export CPPCHECK; \

@@ -90,7 +90,7 @@ static bool keep_job(struct group *group, struct job *job)
 {
     if (job->slot >= group->job_slots) {
         const int slots = job->slot + 16;
-        struct job **jobs = realloc(group->jobs, (size_t)slots * sizeof *jobs);
+        struct job **jobs = realloc(group->jobs, (size_t)slots * sizeof(struct job *));
         if (jobs == NULL)
             return false;
         while (group->job_slots < slots)
@@ -153,7 +153,7 @@ static struct job *make_job(struct group *group, int slot, const struct fm_sched
 static void deliver(struct group *group, struct job *job, size_t count)
 {
     const int slot = job->slot;
-    if (count == 0 || !fm_sched_ranks_delivered(&group->sched, slot, count))
+    if (count == 0 || !fm_sched_ranks_delivered(&group->sched, slot, count) || job == &group->own)
         return;
     group->jobs[slot] = NULL;
     free(job->memory);
@@ -349,6 +349,7 @@ static bool talk(struct group *group)
         if (atomic_load_explicit(&group->current->run.stopped, memory_order_relaxed))
             fm_sched_ranks_stop(sched);
     }
+    sched->busy = group->current != NULL;
     fm_sched_ranks_turn(sched);
     if ((sched->stopped || sched->code != 0) && !group->halted)
         halt(group);
@@ -468,6 +469,7 @@ static void compute(struct group *group, struct job *job)
         fm_sched_ranks_stop(&group->sched);
     if (group->sched.code == 0)
         deliver(group, job, mine);
+    group->sched.busy = false;
     fm_sched_ranks_turn(&group->sched);
     pthread_mutex_unlock(&group->world->mutex);
 }

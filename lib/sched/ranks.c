@@ -108,18 +108,30 @@ static struct fm_sched_edge *edge_of(const struct fm_sched_ranks *ranks, int ran
 
 /* ---- The turn ---- */
 
+/* Whether an edge would begin the last of `left` elements sooner than this rank and its other rivals. */
+static bool is_sooner(const struct fm_sched_ranks *ranks, size_t left, double own,
+                      const struct fm_sched_edge *edge)
+{
+    const double rest_ns = BEGUN * ranks->cost_ns;
+    const double here_ns = (double)(left - 1) / own * ranks->cost_ns + (ranks->busy ? rest_ns : 0);
+    return here_ns > ranks->link.latency_ns + (edge->demand_idle ? 0 : rest_ns);
+}
+
 /* Elements for an edge, with `left` to give and `rivals` threads asking elsewhere. */
-static size_t grant(const struct fm_sched_ranks *ranks, size_t left, double demand, double rivals)
+static size_t grant(const struct fm_sched_ranks *ranks, size_t left,
+                    const struct fm_sched_edge *edge, double rivals)
 {
     const double own = ranks->workers + rivals;
     const struct fm_sched_offer offer = {
         .left = left,
-        .begun = BEGUN * ranks->workers,
+        .begun = ranks->busy ? BEGUN * ranks->workers : 0,
         .owner_ns = ranks->cost_ns / own,
-        .thief_ns = ranks->cost_ns / demand,
+        .thief_ns = ranks->cost_ns / edge->demand,
         .transport_ns = ranks->link.element_ns,
-        .latency_ns = ranks->link.latency_ns + BEGUN * ranks->cost_ns,
+        .latency_ns = ranks->link.latency_ns + (edge->demand_idle ? 0 : BEGUN * ranks->cost_ns),
     };
+    if (!is_sooner(ranks, left, own, edge))
+        return 0;
     const size_t whole = fm_sched_split(&offer);
     const size_t sure = (size_t)((double)whole * CONFIDENCE);
     const size_t granted = sure > 0 ? sure : whole;
@@ -151,18 +163,26 @@ static bool give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_
     return true;
 }
 
-/* Serves those who ask, the greatest need first. Returns what is left. */
+/* What may be given: this rank's own idle threads come first. */
+static size_t spare(const struct fm_sched_ranks *ranks, size_t unbegun)
+{
+    const size_t kept = ranks->busy ? 0 : (size_t)ranks->workers;
+    return unbegun > kept ? unbegun - kept : 0;
+}
+
+/* Serves those who ask. Returns what is left. */
 static size_t serve(struct fm_sched_ranks *ranks, size_t unbegun)
 {
     double rivals = 0;
     for (int i = 0; i < ranks->edge_count; i++)
         rivals += ranks->edges[i].demand;
-    for (int i = 0; i < ranks->edge_count && unbegun > 0 && ranks->cost_ns > 0; i++) {
+    for (int i = 0; i < ranks->edge_count && ranks->cost_ns > 0; i++) {
         struct fm_sched_edge *edge = &ranks->edges[i];
-        if (edge->demand <= 0)
+        const size_t left = spare(ranks, unbegun);
+        if (edge->demand <= 0 || left == 0)
             continue;
         rivals -= edge->demand;
-        const size_t count = grant(ranks, unbegun, edge->demand, rivals > 0 ? rivals : 0);
+        const size_t count = grant(ranks, left, edge, rivals > 0 ? rivals : 0);
         if (count > 0 && give(ranks, edge, count))
             unbegun = ranks->ports->unbegun(ranks->context);
     }
@@ -178,6 +198,15 @@ static double own_need(const struct fm_sched_ranks *ranks, size_t unbegun)
     return low ? ranks->workers : 0;
 }
 
+/* Whether somebody other than that edge has nothing to do. */
+static bool any_idle(const struct fm_sched_ranks *ranks, size_t unbegun, int but)
+{
+    bool idle = !ranks->busy && unbegun == 0;
+    for (int i = 0; i < ranks->edge_count; i++)
+        idle = idle || (i != but && ranks->edges[i].demand > 0 && ranks->edges[i].demand_idle);
+    return idle;
+}
+
 static void ask(struct fm_sched_ranks *ranks, size_t unbegun)
 {
     double need = own_need(ranks, unbegun);
@@ -186,10 +215,13 @@ static void ask(struct fm_sched_ranks *ranks, size_t unbegun)
     for (int i = 0; i < ranks->edge_count; i++) {
         struct fm_sched_edge *edge = &ranks->edges[i];
         const double wanted = need - edge->demand;
-        if (!(wanted > 0) || wanted < 2 * edge->asked)
+        const bool idle = any_idle(ranks, unbegun, i);
+        if (!(wanted > 0) || (wanted < 2 * edge->asked && (edge->asked_idle || !idle)))
             continue;
         edge->asked = wanted;
-        const struct fm_sched_message message = {.kind = FM_SCHED_ASK, .workers = wanted};
+        edge->asked_idle = idle;
+        const struct fm_sched_message message = {
+            .kind = FM_SCHED_ASK, .workers = wanted, .idle = idle};
         send(ranks, edge->rank, &message, NULL);
     }
 }
@@ -227,6 +259,7 @@ static void receive_give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edg
                          const struct fm_sched_message *message, int *job)
 {
     edge->asked = 0;
+    edge->asked_idle = false;
     if (ranks->cost_ns <= 0)
         ranks->cost_ns = message->cost_ns;
     if (ranks->ended)
@@ -258,7 +291,10 @@ void fm_sched_ranks_receive(struct fm_sched_ranks *ranks, int from,
     ranks->received++;
     edge->heard = true;
     switch ((enum fm_sched_kind)message->kind) {
-    case FM_SCHED_ASK: edge->demand = message->workers; break;
+    case FM_SCHED_ASK:
+        edge->demand = message->workers;
+        edge->demand_idle = message->idle;
+        break;
     case FM_SCHED_GIVE: receive_give(ranks, edge, message, job); break;
     case FM_SCHED_RESULT: receive_result(ranks, from, message, run); break;
     case FM_SCHED_DONE: edge->done = true; break;

@@ -19,7 +19,11 @@
  * proportion, by the split equation, at every rank it passes. Work that was given can be given on; its
  * results return the way it came, whole leases at a time, and each lease is accepted once.
  *
- *     ASK      workers: so many threads could compute; replaces the edge's earlier ask
+ * An element goes only to somebody who would begin it sooner, and threads without work have the first claim
+ * on what arrives at their rank: without these two rules the last elements are passed around for ever.
+ *
+ *     ASK      workers: so many threads could compute, idle: some have nothing to do right now; replaces
+ *              the edge's earlier ask
  *     GIVE     lease, owner's first and count, with inputs; takes the ask back
  *     RESULT   lease, with outputs
  *     DONE     child to parent: all elements owned in this subtree are delivered
@@ -50,6 +54,7 @@ struct fm_sched_message {
     int kind;
     int code;       /* END: 0, or why the map is wrong */
     double workers; /* ASK */
+    bool idle;      /* ASK */
     double cost_ns; /* GIVE: an element's on one thread, as far as known */
     uint64_t lease; /* GIVE, RESULT: the giver's number for it */
     uint64_t first; /* GIVE: index in the owner's map */
@@ -85,6 +90,8 @@ struct fm_sched_edge {
     int rank;
     double asked;  /* threads we asked for and got nothing yet, 0: none */
     double demand; /* threads they ask for, 0: none */
+    bool asked_idle;
+    bool demand_idle;
     bool is_parent;
     bool done;  /* a child: its subtree is */
     bool heard; /* it takes part in this map */
@@ -111,6 +118,7 @@ struct fm_sched_ranks {
     void *context;
     struct fm_sched_link link;
     int workers;    /* threads of this rank */
+    bool busy;      /* they are computing; kept up to date by the caller */
     double cost_ns; /* an element's on one of them, 0: unknown */
     struct fm_sched_edge *edges;
     int edge_count;
