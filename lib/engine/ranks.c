@@ -36,15 +36,19 @@
 
 #define RUN_BYTES ((size_t)32 << 20) /* of one message, about: large enough for full bandwidth */
 #define RUN_BYTES_MOST ((size_t)1 << 30)
-#define LATENCY_NS 30000.0 /* from an ask to the first element, between busy processes */
-#define BYTE_NS 0.4        /* packed, moved and unpacked */
-#define PORTER_NS 300000u  /* between the porter's looks */
-#define AWAY_SECONDS 10.0  /* then ranks that have not come are named */
+#define LATENCY_NS 30000.0   /* from an ask to the first element, between busy processes */
+#define BYTE_NS 0.4          /* packed, moved and unpacked */
+#define PORTER_NS 300000u    /* between the porter's looks */
+#define EAGER_NS 100000.0    /* a waiting rank looks all the time for so long ... */
+#define NAP_NS 20000u        /* ... and then sleeps for at least, and ... */
+#define NAP_MOST_NS 1000000u /* ... at most so long */
+#define AWAY_SECONDS 10.0    /* then ranks that have not come are named */
 
 /* Before each message. All ranks run the same program, so it is sent as it lies in memory. */
 struct header {
     struct fm_sched_message message;
     struct fm_engine_terms terms;
+    uint64_t in_place; /* GIVE: the owner's outputs lie where its inputs are */
     /* RESULT: */
     uint64_t failed;
     uint64_t skipped;
@@ -60,6 +64,8 @@ struct job {
     char *memory;            /* inputs and outputs, where they are not the caller's */
     int slot;                /* in the scheduler's ledger */
     size_t first;            /* index of its first element in the owner's map */
+    bool over;               /* delivered: to be dropped by the thread that is inside, if any */
+    bool in_place;           /* an element's output replaces its input */
     size_t skipped;          /* not computed, by whomever */
     double busy_ns;          /* in elements, whoever computed them */
     size_t away;             /* elements that others computed */
@@ -118,13 +124,14 @@ static void start_run(struct group *group, struct job *job, double cost_ns)
 }
 
 /* A job for what another rank gave, with its inputs. NULL: no memory. */
-static struct job *make_job(struct group *group, int slot, const struct fm_sched_message *given,
+static struct job *make_job(struct group *group, int slot, const struct header *header,
                             const char *inputs)
 {
     const struct fastmap_map *map = group->map;
+    const struct fm_sched_message *given = &header->message;
     const size_t in_bytes = (size_t)given->count * map->in_size;
     const size_t out_bytes = (size_t)given->count * map->out_size;
-    const bool in_place = map->in_size > 0 && map->in == map->out;
+    const bool in_place = header->in_place != 0;
     struct job *job = calloc(1, sizeof *job);
     const size_t bytes = in_place ? in_bytes : in_bytes + out_bytes;
     if (job == NULL || (job->memory = malloc(bytes + 2 * sizeof(max_align_t))) == NULL) {
@@ -145,8 +152,15 @@ static struct job *make_job(struct group *group, int slot, const struct fm_sched
     job->work.element_seconds = 0;
     job->slot = slot;
     job->first = (size_t)given->first;
+    job->in_place = in_place;
     start_run(group, job, given->cost_ns);
     return job;
+}
+
+static void drop_job(struct job *job)
+{
+    free(job->memory);
+    free(job);
 }
 
 /* Tells the ledger that elements of the job are in place. */
@@ -156,8 +170,9 @@ static void deliver(struct group *group, struct job *job, size_t count)
     if (count == 0 || !fm_sched_ranks_delivered(&group->sched, slot, count) || job == &group->own)
         return;
     group->jobs[slot] = NULL;
-    free(job->memory);
-    free(job);
+    job->over = true;
+    if (job != group->current)
+        drop_job(job);
 }
 
 /* ---- The scheduler's ports ---- */
@@ -234,6 +249,8 @@ static void send(void *context, int rank, const struct fm_sched_message *message
     struct header header = {.message = *message, .terms = group->terms};
     size_t payload_bytes;
     const char *payload = payload_of(group, message, run, &payload_bytes);
+    if (message->kind == FM_SCHED_GIVE)
+        header.in_place = group->jobs[run->job]->in_place;
     if (message->kind == FM_SCHED_RESULT)
         add_outcome(&header, group->jobs[run->job]);
     char *bytes = malloc(sizeof header + payload_bytes);
@@ -265,7 +282,7 @@ static void note_difference(struct group *group, int from, const struct header *
 static void receive_inputs(struct group *group, int slot, const struct header *header,
                            const char *payload)
 {
-    struct job *job = make_job(group, slot, &header->message, payload);
+    struct job *job = make_job(group, slot, header, payload);
     if (job != NULL && keep_job(group, job))
         return;
     if (job != NULL)
@@ -459,7 +476,6 @@ static void compute(struct group *group, struct job *job)
     run->context = group;
     fm_engine_compute(run, here < 2 ? 1 : fm_engine_width(group->session), &report);
     pthread_mutex_lock(&group->world->mutex);
-    group->current = NULL;
     const size_t mine = here - run->taken;
     job->skipped += mine - report.elements;
     job->busy_ns += report.loop_seconds * 1e9;
@@ -469,23 +485,25 @@ static void compute(struct group *group, struct job *job)
         fm_sched_ranks_stop(&group->sched);
     if (group->sched.code == 0)
         deliver(group, job, mine);
+    group->current = NULL;
     group->sched.busy = false;
+    if (job->over)
+        drop_job(job);
     fm_sched_ranks_turn(&group->sched);
     pthread_mutex_unlock(&group->world->mutex);
 }
 
 /* ---- Waiting ---- */
 
-/* Eager at first, since work or the end may be a message away; then rarely, so that an idle rank leaves its
-   core to others. */
-static void wait_a_little(double idle_ns)
+/* Eager at first, since work or the end may be a message away; then in sleeps of a quarter of the time that
+   has been waited already, so that an idle rank leaves its core to others and is late by little. */
+static void wait_a_little(double idle_ns, bool crowded)
 {
-    if (idle_ns < 200e3)
+    const double nap_ns = idle_ns / 4;
+    if (!crowded && idle_ns < EAGER_NS)
         sched_yield();
-    else if (idle_ns < 5e6)
-        sleep_ns(50000);
     else
-        sleep_ns(idle_ns < 100e6 ? 200000 : 1000000);
+        sleep_ns(nap_ns < NAP_NS ? NAP_NS : nap_ns < NAP_MOST_NS ? (uint64_t)nap_ns : NAP_MOST_NS);
 }
 
 /* Neighbours below that have not come, as far as they can be told apart from silent ones. */
@@ -524,7 +542,7 @@ static void take_part(struct group *group)
             idle_since = fm_base_ticks();
         const double idle_ns = fm_base_ticks_to_ns(fm_base_ticks() - idle_since);
         if (!any)
-            wait_a_little(idle_ns);
+            wait_a_little(idle_ns, group->world->crowded);
         if (!named && idle_ns > AWAY_SECONDS * 1e9) {
             name_missing(group);
             named = true;
@@ -557,6 +575,8 @@ static bool enter(struct group *group, double cost_ns)
     describe_link(group);
     group->sched.cost_ns = cost_ns;
     group->own.work = *group->map;
+    group->own.in_place =
+        group->map->n > 0 && group->map->in != NULL && group->map->in == group->map->out;
     start_run(group, &group->own, cost_ns);
     if (!keep_job(group, &group->own))
         return false;
@@ -574,8 +594,7 @@ static void leave(struct group *group)
         sched_yield();
     for (int i = 0; i < group->job_slots; i++)
         if (group->jobs[i] != NULL && group->jobs[i] != &group->own && group->sched.code != 0) {
-            free(group->jobs[i]->memory);
-            free(group->jobs[i]);
+            drop_job(group->jobs[i]);
         }
     free(group->jobs);
     fm_sched_ranks_free(&group->sched);

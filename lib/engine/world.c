@@ -123,12 +123,13 @@ static bool find_neighbours(void)
 }
 
 /* Ranks whose masks overlap divide the processors that they have in common. */
-static int fair_width(void)
+static void settle_on_node(void)
 {
     const int cpus = fm_local_allowed_cpus();
     const int more = world.is.place < cpus % world.is.sharers ? 1 : 0;
     const int width = cpus / world.is.sharers + more;
-    return width > 0 ? width : 1;
+    world.width = width > 0 ? width : 1;
+    world.crowded = world.is.sharers > cpus;
 }
 
 /* ---- The search ---- */
@@ -163,7 +164,7 @@ static int search_world(const struct fastmap_session *session)
     if (found_is == UNKNOWN) {
         found_is = join_world(session->settings.verbosity) ? RANKED : ALONE;
         if (found_is == RANKED)
-            world.width = fair_width();
+            settle_on_node();
         atomic_store_explicit(&found, (int)found_is, memory_order_release);
     }
     const int answer = (int)found_is;

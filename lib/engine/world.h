@@ -19,6 +19,7 @@ struct fm_engine_world {
     struct fm_sched_edge *edges; /* this rank's neighbours */
     int edge_count;
     int width;             /* threads that this rank should use, 0: as many as there are cores */
+    bool crowded;          /* more ranks share this one's processors than there are of these */
     uint64_t maps;         /* begun so far: the same on all ranks */
     pthread_mutex_t mutex; /* around calls of the tier and what its messages change */
 };
