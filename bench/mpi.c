@@ -9,6 +9,11 @@
  *     mpirun -n 4 bench/mpi [--rounds N] [--seconds S] [--kind sleep|compute] [--cell TEXT]
  *
  * S is how long a cell lasts where nothing is lost; --cell takes the cells whose title contains TEXT.
+ *
+ * "stretch" is what elements took to their nominal cost: a sleeper on an idle core wakes later than on one
+ * where somebody polls. Efficiency is the time spent in elements to that of all ranks (of all cores, where
+ * elements compute), so the stretch is not counted against a runner there; in "to fastmap" it is.
+ *
  * This file decides what is run and printed; bench/mpi.sh how it is launched.
  */
 #include <mpi.h>
@@ -30,6 +35,7 @@ static struct {
     int rank, size, rounds;
     double seconds;
     const char *kind, *cell;
+    bool self; /* there is a counter to schedule by */
 } plan = {.rounds = 3, .seconds = 0.2};
 
 static int wrong_results;
@@ -50,7 +56,8 @@ struct way {
     enum family family;
     struct mpi_tuning tuning;
     double seconds[BENCH_ROUNDS_MAX];
-    double median;
+    double spent[BENCH_ROUNDS_MAX]; /* by all elements, in them */
+    double median;                  /* of the seconds */
 };
 
 static const int chunks[] = {1, 4, 16, 64};
@@ -63,12 +70,13 @@ static size_t list_ways(const struct mpi_job *job, struct way *ways)
     ways[count++].family = FASTMAP;
     ways[count++].family = STATIC;
     for (size_t c = 0; c < CHUNKS && (c == 0 || chunks[c] * 8 * job->size <= job->n); c++) {
-        const struct way more[] = {{MASTER, {chunks[c], 1, false}, {0}, 0},
-                                   {MASTER, {chunks[c], 1, true}, {0}, 0},
-                                   {MASTER, {chunks[c], 2, true}, {0}, 0},
-                                   {SELF, {chunks[c], 0, false}, {0}, 0}};
-        memcpy(&ways[count], more, sizeof more);
-        count += sizeof more / sizeof *more;
+        const struct way more[] = {{MASTER, {chunks[c], 1, false}, {0}, {0}, 0},
+                                   {MASTER, {chunks[c], 1, true}, {0}, {0}, 0},
+                                   {MASTER, {chunks[c], 2, true}, {0}, {0}, 0},
+                                   {SELF, {chunks[c], 0, false}, {0}, {0}, 0}};
+        const size_t taken = sizeof more / sizeof *more - (plan.self ? 0 : 1);
+        memcpy(&ways[count], more, taken * sizeof *more);
+        count += taken;
     }
     return count;
 }
@@ -102,34 +110,30 @@ static void compare(const struct mpi_job *job, const struct way *way, const benc
 }
 
 /* The longest time of any rank, from the moment when all are there. */
-static double run_once(const struct mpi_job *job, const struct way *way)
+static void run_once(const struct mpi_job *job, struct way *way, int round)
 {
     memset(job->out, 0, (size_t)job->own_count * sizeof *job->out);
-    mpi_self_reset();
+    if (way->family == SELF)
+        mpi_self_reset();
+    mpi_take_spent();
+    MPI_Barrier(MPI_COMM_WORLD);
     const double start = bench_now();
     families[way->family].run(job, &way->tuning);
-    return over_ranks(bench_now() - start, MPI_MAX);
+    way->seconds[round] = over_ranks(bench_now() - start, MPI_MAX);
+    way->spent[round] = over_ranks(mpi_take_spent(), MPI_SUM);
 }
 
-/* Fills the ways' times; what all elements took, the median over the rounds. That is taken from the static
-   blocks, in which ranks do nothing beside. */
-static double measure(const struct mpi_job *job, struct way *ways, size_t count,
-                      const bench_value *expected)
+static void measure(const struct mpi_job *job, struct way *ways, size_t count,
+                    const bench_value *expected)
 {
-    double spent[BENCH_ROUNDS_MAX];
-    for (int round = 0; round < plan.rounds; round++) {
+    for (int round = 0; round < plan.rounds; round++)
         for (size_t k = 0; k < count; k++) {
             struct way *way = &ways[(k + (size_t)round) % count];
-            mpi_take_spent();
-            way->seconds[round] = run_once(job, way);
-            if (way->family == STATIC)
-                spent[round] = over_ranks(mpi_take_spent(), MPI_SUM);
+            run_once(job, way, round);
             compare(job, way, expected);
         }
-    }
     for (size_t w = 0; w < count; w++)
         ways[w].median = bench_quantile(ways[w].seconds, (size_t)plan.rounds, 0.5);
-    return bench_quantile(spent, (size_t)plan.rounds, 0.5);
 }
 
 /* ---- Printing ---- */
@@ -144,16 +148,30 @@ static const char *title_of(const struct mpi_cell *cell)
     return title;
 }
 
-/* The median over the rounds of a way's time to another's in the same round. */
-static double ratio(const struct way *a, const struct way *b)
+/* The median over the rounds of a quotient within each. */
+static double median_of(const double *over, const double *under, double times)
 {
-    double ratios[BENCH_ROUNDS_MAX];
+    double quotients[BENCH_ROUNDS_MAX];
     for (int round = 0; round < plan.rounds; round++)
-        ratios[round] = a->seconds[round] / b->seconds[round];
-    return bench_quantile(ratios, (size_t)plan.rounds, 0.5);
+        quotients[round] = times * over[round] / under[round];
+    return bench_quantile(quotients, (size_t)plan.rounds, 0.5);
 }
 
-static void print_way(const struct way *way, const struct way *to, double ideal, int n)
+static double ratio(const struct way *a, const struct way *b)
+{
+    return median_of(a->seconds, b->seconds, 1);
+}
+
+/* What all elements took cannot be over sooner than this part of it, if all ranks work. */
+static double least_share;
+
+static double efficiency(const struct way *way)
+{
+    return median_of(way->spent, way->seconds, least_share);
+}
+
+static void print_way(const struct way *way, const struct way *to, const struct mpi_cell *cell,
+                      int n)
 {
     char tuning[60] = "";
     if (way->family == MASTER)
@@ -161,57 +179,64 @@ static void print_way(const struct way *way, const struct way *to, double ideal,
                        way->tuning.ahead, way->tuning.root_computes ? "computes" : "serves");
     if (way->family == SELF)
         (void)snprintf(tuning, sizeof tuning, "  chunk %d", way->tuning.chunk);
-    printf("  %-20s %8.4f %11.1f %11.3f %11.3f%s\n", families[way->family].name, way->median,
-           1e6 * way->median / n, ideal / way->median, ratio(way, to), tuning);
+    printf("  %-20s %8.4f %8.4f %11.1f %9.2f %11.3f %11.3f%s\n", families[way->family].name,
+           way->median, bench_quantile(way->seconds, (size_t)plan.rounds, 1), 1e6 * way->median / n,
+           bench_quantile(way->spent, (size_t)plan.rounds, 0.5) / (cell->mean_s * n),
+           efficiency(way), ratio(way, to), tuning);
 }
 
-static struct {
-    struct bench_geomean best_peer, master, efficiency;
-} means;
+static struct bench_geomean mean_efficiency[FAMILIES], mean_best_peer, mean_master;
 
 static void report(const struct mpi_cell *cell, const struct mpi_job *job, const struct way *ways,
-                   size_t count, double ideal, double stretch)
+                   size_t count)
 {
     const struct way *ours = best_of(ways, count, FASTMAP);
     const struct way *best_peer = NULL;
-    printf("%s: %d elements on %d ranks, ideal %.4f s; an element took %.3f of its nominal cost\n",
-           title_of(cell), job->n, job->size, ideal, stretch);
-    printf("  %-20s %8s %11s %11s %11s\n", "", "seconds", "us/element", "efficiency", "to fastmap");
+    printf("%s: %d elements on %d ranks, ideal by nominal costs %.4f s\n", title_of(cell), job->n,
+           job->size, cell->mean_s * job->n * least_share);
+    printf("  %-20s %8s %8s %11s %9s %11s %11s\n", "", "seconds", "longest", "us/element",
+           "stretch", "efficiency", "to fastmap");
     for (int family = 0; family < FAMILIES; family++) {
         const struct way *way = best_of(ways, count, (enum family)family);
-        print_way(way, ours, ideal, job->n);
+        if (way == NULL)
+            continue;
+        print_way(way, ours, cell, job->n);
+        bench_geomean_add(&mean_efficiency[family], efficiency(way));
         if (family != FASTMAP && (best_peer == NULL || way->median < best_peer->median))
             best_peer = way;
     }
     (void)fflush(stdout);
-    bench_geomean_add(&means.best_peer, ratio(best_peer, ours));
-    bench_geomean_add(&means.master, ratio(best_of(ways, count, MASTER), ours));
-    bench_geomean_add(&means.efficiency, ideal / ours->median);
+    bench_geomean_add(&mean_best_peer, ratio(best_peer, ours));
+    bench_geomean_add(&mean_master, ratio(best_of(ways, count, MASTER), ours));
 }
 
 static void print_means(void)
 {
-    if (means.best_peer.count == 0)
+    if (mean_best_peer.count == 0)
         return;
-    printf("%zu cells on %d ranks, geometric means:\n", means.best_peer.count, plan.size);
-    printf("  best peer to fastmap           %6.3f\n", bench_geomean_get(&means.best_peer));
-    printf("  master and workers to fastmap  %6.3f\n", bench_geomean_get(&means.master));
-    printf("  efficiency of fastmap          %6.3f\n", bench_geomean_get(&means.efficiency));
+    printf("%zu cells on %d ranks, geometric means:\n", mean_best_peer.count, plan.size);
+    printf("  time of the best peer to fastmap's           %6.3f\n",
+           bench_geomean_get(&mean_best_peer));
+    printf("  time of master and workers to fastmap's      %6.3f\n",
+           bench_geomean_get(&mean_master));
+    for (int family = 0; family < FAMILIES; family++)
+        if (mean_efficiency[family].count > 0)
+            printf("  efficiency of %-20s           %6.3f\n", families[family].name,
+                   bench_geomean_get(&mean_efficiency[family]));
 }
 
 /* ---- Cells ---- */
 
-/* No runner can be done before the work is, nor before the longest element: the nominal one, times what
-   elements really took. */
-static double ideal_of(const struct mpi_cell *cell, const struct bench_cost *cost,
-                       const struct mpi_job *job, double spent)
+/* No runner can be done before the work is, nor before the longest element. */
+static double share_of(const struct mpi_cell *cell, const struct bench_cost *cost,
+                       const struct mpi_job *job)
 {
     const struct bench_cost nanosecond = {.call_ns = 0, .step_ns = 1};
     const int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
     const bool sleep = cell->kind == ELEMENTS_SLEEP;
     const double longest =
         bench_longest_share(sleep ? &nanosecond : cost, job->all, (size_t)job->n);
-    return spent * fmax(longest, 1.0 / (sleep || job->size < cores ? job->size : cores));
+    return fmax(longest, 1.0 / (sleep || job->size < cores ? job->size : cores));
 }
 
 static void run_cell(const struct mpi_cell *cell, const struct bench_cost *cost)
@@ -222,10 +247,10 @@ static void run_cell(const struct mpi_cell *cell, const struct bench_cost *cost)
     const size_t count = list_ways(&job, ways);
     alarm(cell_limit_s); /* a runner that hangs ends the job */
     mpi_expect(cell, &job, expected);
-    const double spent = measure(&job, ways, count, expected);
-    const double nominal = cell->mean_s * job.n;
+    measure(&job, ways, count, expected);
+    least_share = share_of(cell, cost, &job);
     if (plan.rank == 0)
-        report(cell, &job, ways, count, ideal_of(cell, cost, &job, spent), spent / nominal);
+        report(cell, &job, ways, count);
     free(expected);
     mpi_free_job(&job);
 }
@@ -306,7 +331,9 @@ int main(int argc, char **argv)
     read_arguments(argc, argv);
     alarm(cell_limit_s);
     const struct bench_cost cost = prepare();
-    mpi_self_start();
+    plan.self = mpi_self_start();
+    if (!plan.self && plan.rank == 0)
+        printf("fetch and op left out: this MPI makes no window here\n");
     run_cells(&cost);
     mpi_self_end();
     if (plan.rank == 0)

@@ -77,8 +77,10 @@ mpi_runner mpi_run_static;
 mpi_runner mpi_run_master;
 mpi_runner mpi_run_self;
 
-/* The counter of mpi_run_self: made once by all ranks, set to zero by all before each run. */
-void mpi_self_start(void);
+/* The counter of mpi_run_self: made once by all ranks; set to zero while nobody uses it. Starting it fails
+   where this MPI has no one-sided communication: Open MPI 4.1 between nodes that are joined by TCP only,
+   at MPI_THREAD_MULTIPLE. */
+bool mpi_self_start(void);
 void mpi_self_reset(void);
 void mpi_self_end(void);
 

@@ -20,9 +20,13 @@ done
 
 [ -x bench/mpi ] || { echo "mpi.sh: no bench/mpi here: make bench/mpi, then run this in the build folder" >&2; exit 2; }
 launcher=$(command -v mpirun.openmpi || command -v mpirun) || { echo "mpi.sh: no mpirun" >&2; exit 2; }
-if [ "$python" = yes ] && ! python3 -c 'import mpi4py.futures' 2>/dev/null; then
-    echo "mpi.sh: mpi4py left out: it is not installed (Debian: python3-mpi4py)"
-    python=no
+# The distribution's mpi4py belongs to the distribution's python.
+if [ "$python" = yes ]; then
+    for python in python3 /usr/bin/python3 no; do
+        "$python" -c 'import mpi4py.futures' 2>/dev/null && break
+    done
+    [ "$python" != no ] ||
+        echo "mpi.sh: mpi4py left out: it is not installed (Debian: python3-mpi4py)"
 fi
 
 # Open MPI refuses root and more ranks than cores unless told; ranks that wait share cores with others.
@@ -77,7 +81,7 @@ make_nodes() {
 
 # ---- Runs ------------------------------------------------------------------------------------------------
 
-# launch RANKS COMMAND...
+# launch RANKS COMMAND... Each node believes that it has all cores: bound, both would begin with the same one.
 launch() {
     ranks=$1
     shift
@@ -88,7 +92,7 @@ launch() {
     mkdir -p "$scratch/node-a"
     TMPDIR="$scratch/node-a" timeout 3600 nsenter --net="/run/netns/$net_a" \
         unshare -u sh -c 'hostname node-a && exec "$@"' sh \
-        "$launcher" --mca plm_rsh_agent "$scratch/agent" --mca btl tcp,self --mca pml ob1 \
+        "$launcher" --bind-to none --mca plm_rsh_agent "$scratch/agent" --mca btl tcp,self --mca pml ob1 \
         --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 \
         --host "node-a:$((ranks - ranks / 2)),10.77.0.2:$((ranks / 2))" -n "$ranks" "$@"
 }
@@ -99,7 +103,7 @@ both() {
     kind=$2
     shift 2
     launch "$ranks" bench/mpi --kind "$kind" "$@" || failed=1
-    [ "$python" = no ] || launch "$ranks" python3 -m mpi4py.futures "$srcdir/bench/mpi_futures.py" --kind "$kind" || failed=1
+    [ "$python" = no ] || launch "$ranks" "$python" -m mpi4py.futures "$srcdir/bench/mpi_futures.py" --kind "$kind" || failed=1
 }
 
 if [ "$net" = yes ] && ! make_nodes; then

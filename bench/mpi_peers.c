@@ -54,13 +54,19 @@ void mpi_run_static(const struct mpi_job *job, const struct mpi_tuning *tuning)
 static MPI_Win window;
 static int64_t *counter;
 
-void mpi_self_start(void)
+bool mpi_self_start(void)
 {
     int rank;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Win_allocate(rank == 0 ? (MPI_Aint)sizeof *counter : 0, (int)sizeof *counter, MPI_INFO_NULL,
-                     MPI_COMM_WORLD, (void *)&counter, &window);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    if (MPI_Win_allocate(rank == 0 ? (MPI_Aint)sizeof *counter : 0, (int)sizeof *counter,
+                         MPI_INFO_NULL, MPI_COMM_WORLD, (void *)&counter, &window) != MPI_SUCCESS)
+        window = MPI_WIN_NULL;
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_ARE_FATAL);
+    if (window == MPI_WIN_NULL)
+        return false;
     MPI_Win_lock_all(0, window);
+    return true;
 }
 
 void mpi_self_reset(void)
@@ -68,17 +74,17 @@ void mpi_self_reset(void)
     int rank;
     const int64_t zero = 0;
     int64_t before;
-    MPI_Barrier(MPI_COMM_WORLD);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (rank == 0) {
         MPI_Fetch_and_op(&zero, &before, MPI_INT64_T, 0, 0, MPI_REPLACE, window);
         MPI_Win_flush(0, window);
     }
-    MPI_Barrier(MPI_COMM_WORLD);
 }
 
 void mpi_self_end(void)
 {
+    if (window == MPI_WIN_NULL)
+        return;
     MPI_Win_unlock_all(window);
     MPI_Win_free(&window);
 }
