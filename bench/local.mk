@@ -81,6 +81,16 @@ bench/openmp-libomp.$(OBJEXT): bench/openmp.c bench/runners.h include/fastmap.h
 	$(AM_V_CC)$(CLANG) -std=c11 -fopenmp $(AM_CPPFLAGS) $(CPPFLAGS) -DBENCH_OPENMP_NAME='"libomp"' \
 	    $(CFLAGS) -c -o $@ `test -f bench/openmp.c || echo '$(srcdir)/'`bench/openmp.c
 
+# Ranks of an MPI job; bench/mpi.sh launches it.
+EXTRA_DIST += bench/mpi.sh bench/mpi_futures.py
+if HAVE_OPENMPI
+EXTRA_PROGRAMS += bench/mpi
+endif
+bench_mpi_SOURCES = bench/mpi.c bench/mpi.h bench/mpi_master.c bench/mpi_peers.c bench/mpi_work.c
+bench_mpi_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
+bench_mpi_LDADD = bench/libbench.la libfastmap.la -lm $(OMPI_LIBS)
+bench_mpi_LDFLAGS = $(AM_LDFLAGS) -no-install
+
 EXTRA_PROGRAMS += bench/local bench/metg bench/overhead bench/startup bench/start_plain \
     bench/start_linked
 CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES) bench/openmp-libomp.$(OBJEXT)
