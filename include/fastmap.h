@@ -108,6 +108,9 @@ typedef int fastmap_block_func(const void *in, void *out, size_t first, size_t c
  * Errors: ARGUMENT (NULL func; a NULL array with a size, or an array with size 0), OVERFLOW, OVERLAP,
  * ELEMENT (all other elements have been computed), CONFIG and SECRET (only from the first call, which
  * reads the configuration), MEMORY.
+ * Ranks: under mpirun the call is collective. Every rank passes the elements that it owns (n may be 0) and
+ * gets its own results; function, sizes, error policy and shared block must be the same on all, else all get
+ * RANKS. One map at a time: a second thread's waits. See ranks in struct fastmap_config.
  * Undefined: an element that writes outside its output, or waits for another element of the same map;
  * returning into a map in the child of a fork() made inside an element.
  * Since: 0.1
