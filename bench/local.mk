@@ -81,6 +81,11 @@ bench/openmp-libomp.$(OBJEXT): bench/openmp.c bench/runners.h include/fastmap.h
 	$(AM_V_CC)$(CLANG) -std=c11 -fopenmp $(AM_CPPFLAGS) $(CPPFLAGS) -DBENCH_OPENMP_NAME='"libomp"' \
 	    $(CFLAGS) -c -o $@ `test -f bench/openmp.c || echo '$(srcdir)/'`bench/openmp.c
 
+# Thousands of ranks in simulated time.
+EXTRA_PROGRAMS += bench/simulate
+bench_simulate_SOURCES = bench/simulate.c
+bench_simulate_LDADD = libfastmap-internal.la -lm
+
 # Ranks of an MPI job; bench/mpi.sh launches it.
 EXTRA_DIST += bench/mpi.sh bench/mpi_futures.py
 if HAVE_OPENMPI
