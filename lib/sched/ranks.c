@@ -17,6 +17,8 @@
 /* Of what the split equation grants, so much is given at once; the rest follows when it is asked for
    again. Estimates are means, and what stays can still go to whoever turns out to need it. */
 #define CONFIDENCE 0.6
+/* Latencies before a thread is expected to run out that its rank asks for more. */
+#define LOOK_AHEAD 10
 #define BEGUN 0.5 /* of an element, by each thread */
 
 /* ---- Ledger ---- */
@@ -189,13 +191,13 @@ static size_t serve(struct fm_sched_ranks *ranks, size_t unbegun)
     return unbegun;
 }
 
-/* Threads that will soon have nothing to do: with less than one element each to begin, or less time than
-   a message takes. */
+/* Threads that have nothing to do, or soon will: before as many messages' time is over as hide an answer. */
 static double own_need(const struct fm_sched_ranks *ranks, size_t unbegun)
 {
     const double each = (double)unbegun / ranks->workers;
-    const bool low = each < 1 || each * ranks->cost_ns < 2 * ranks->link.latency_ns;
-    return low ? ranks->workers : 0;
+    const double left_ns = (each + (ranks->busy ? BEGUN : 0)) * ranks->cost_ns;
+    const bool idle = !ranks->busy && unbegun == 0;
+    return idle || left_ns < LOOK_AHEAD * ranks->link.latency_ns ? ranks->workers : 0;
 }
 
 /* Whether somebody other than that edge has nothing to do. */
