@@ -41,6 +41,7 @@ scratch=$(mktemp -d) || exit 2
 net_a=fmbench-a-$$
 net_b=fmbench-b-$$
 
+# shellcheck disable=SC2317 # the trap calls it
 remove_nodes() {
     if [ "$net" = yes ]; then
         ip netns delete "$net_a" 2>/dev/null
@@ -103,7 +104,7 @@ both() {
     kind=$2
     shift 2
     launch "$ranks" bench/mpi --kind "$kind" "$@" || failed=1
-    [ "$python" = no ] || launch "$ranks" "$python" -m mpi4py.futures "$srcdir/bench/mpi_futures.py" --kind "$kind" || failed=1
+    [ "$python" = no ] || launch "$ranks" "$python" -m mpi4py.futures "$srcdir/bench/mpi_futures.py" --kind "$kind" "$@" || failed=1
 }
 
 if [ "$net" = yes ] && ! make_nodes; then
