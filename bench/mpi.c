@@ -19,7 +19,7 @@
 #include <mpi.h>
 
 #include "clock.h"
-#include "mpi.h"
+#include "mpi_job.h"
 #include "stats.h"
 
 #include <math.h>
