@@ -93,7 +93,7 @@ launch() {
     mkdir -p "$scratch/node-a"
     TMPDIR="$scratch/node-a" timeout 3600 nsenter --net="/run/netns/$net_a" \
         unshare -u sh -c 'hostname node-a && exec "$@"' sh \
-        "$launcher" --bind-to none --mca plm_rsh_agent "$scratch/agent" --mca btl tcp,self --mca pml ob1 \
+        "$launcher" --bind-to none -x FASTMAP_VERBOSITY --mca plm_rsh_agent "$scratch/agent" --mca btl tcp,self --mca pml ob1 \
         --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 \
         --host "node-a:$((ranks - ranks / 2)),10.77.0.2:$((ranks / 2))" -n "$ranks" "$@"
 }
