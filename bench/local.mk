@@ -91,7 +91,7 @@ EXTRA_DIST += bench/mpi.sh bench/mpi_futures.py
 if HAVE_OPENMPI
 EXTRA_PROGRAMS += bench/mpi
 endif
-bench_mpi_SOURCES = bench/mpi.c bench/mpi.h bench/mpi_master.c bench/mpi_peers.c bench/mpi_work.c
+bench_mpi_SOURCES = bench/mpi.c bench/mpi_job.h bench/mpi_master.c bench/mpi_peers.c bench/mpi_work.c
 bench_mpi_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
 bench_mpi_LDADD = bench/libbench.la libfastmap.la -lm $(OMPI_LIBS)
 bench_mpi_LDFLAGS = $(AM_LDFLAGS) -no-install

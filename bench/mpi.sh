@@ -41,6 +41,7 @@ scratch=$(mktemp -d) || exit 2
 net_a=fmbench-a-$$
 net_b=fmbench-b-$$
 
+# shellcheck disable=SC2317 # the trap calls it
 remove_nodes() {
     if [ "$net" = yes ]; then
         ip netns delete "$net_a" 2>/dev/null
@@ -92,7 +93,7 @@ launch() {
     mkdir -p "$scratch/node-a"
     TMPDIR="$scratch/node-a" timeout 3600 nsenter --net="/run/netns/$net_a" \
         unshare -u sh -c 'hostname node-a && exec "$@"' sh \
-        "$launcher" --bind-to none --mca plm_rsh_agent "$scratch/agent" --mca btl tcp,self --mca pml ob1 \
+        "$launcher" --bind-to none -x FASTMAP_VERBOSITY --mca plm_rsh_agent "$scratch/agent" --mca btl tcp,self --mca pml ob1 \
         --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 \
         --host "node-a:$((ranks - ranks / 2)),10.77.0.2:$((ranks / 2))" -n "$ranks" "$@"
 }
@@ -103,7 +104,7 @@ both() {
     kind=$2
     shift 2
     launch "$ranks" bench/mpi --kind "$kind" "$@" || failed=1
-    [ "$python" = no ] || launch "$ranks" "$python" -m mpi4py.futures "$srcdir/bench/mpi_futures.py" --kind "$kind" || failed=1
+    [ "$python" = no ] || launch "$ranks" "$python" -m mpi4py.futures "$srcdir/bench/mpi_futures.py" --kind "$kind" "$@" || failed=1
 }
 
 if [ "$net" = yes ] && ! make_nodes; then

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The uniform and lognormal cells of bench/mpi by mpi4py.futures, whose rank 0 hands out and does not compute.
 
-    mpirun -n RANKS python3 -m mpi4py.futures bench/mpi_futures.py [--rounds N] [--seconds S] [--kind KIND]
+    mpirun -n RANKS python3 -m mpi4py.futures bench/mpi_futures.py [--rounds N] [--seconds S] [--kind KIND] \\
+        [--cell TEXT]
 
 For each cell: map() as it is, and with the best of several chunk sizes. Efficiency is, as there, what the
 elements took themselves, divided by the ranks and by the time of the map. Python's own loop computes, with
@@ -99,8 +100,19 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.2)
+    parser.add_argument("--cell", default="", help="the cells whose title contains this")
     parser.add_argument("--kind", choices=("sleep", "compute"))
     return parser.parse_args()
+
+
+def cells(options):
+    """(kind, mean cost, shape, title) of each cell that is wanted."""
+    for kind in [options.kind] if options.kind else ["sleep", "compute"]:
+        for mean in (1e-3, 1e-4):
+            for shape in ("uniform", "lognormal"):
+                title = f"{kind} {1e3 * mean:g} ms, {shape}, root-owned"
+                if options.cell in title:
+                    yield kind, mean, shape, title
 
 
 def main():
@@ -109,21 +121,20 @@ def main():
     step = step_seconds()
     efficiencies = {"default": [], "tuned": []}
     with MPIPoolExecutor() as pool:
-        for kind in [options.kind] if options.kind else ["sleep", "compute"]:
-            for mean in (1e-3, 1e-4):
-                for shape in ("uniform", "lognormal"):
-                    count = int(options.seconds * ranks / mean)
-                    inputs = costs_of(shape, mean, count)
-                    if kind == "compute":
-                        inputs = [round(cost / step) for cost in inputs]
-                    function = sleeping if kind == "sleep" else computing
-                    results = measure(pool, function, inputs, ranks, options.rounds)
-                    report(f"{kind} {1e3 * mean:g} ms, {shape}, root-owned", count, ranks, results)
-                    efficiencies["default"].append(results[0][1])
-                    efficiencies["tuned"].append(min(results)[1])
+        for kind, mean, shape, title in cells(options):
+            count = int(options.seconds * ranks / mean)
+            inputs = costs_of(shape, mean, count)
+            if kind == "compute":
+                inputs = [round(cost / step) for cost in inputs]
+            function = sleeping if kind == "sleep" else computing
+            results = measure(pool, function, inputs, ranks, options.rounds)
+            report(title, count, ranks, results)
+            efficiencies["default"].append(results[0][1])
+            efficiencies["tuned"].append(min(results)[1])
     for name, values in efficiencies.items():
-        mean = math.exp(statistics.fmean(math.log(value) for value in values))
-        print(f"  efficiency of mpi4py, {name:8} {mean:6.3f} (geometric mean of {len(values)} cells)")
+        if values:
+            mean = math.exp(statistics.fmean(math.log(value) for value in values))
+            print(f"  efficiency of mpi4py, {name:8} {mean:6.3f} (geometric mean of {len(values)} cells)")
 
 
 if __name__ == "__main__":

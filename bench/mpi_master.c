@@ -7,7 +7,7 @@
  */
 #include <mpi.h>
 
-#include "mpi.h"
+#include "mpi_job.h"
 
 #include <stdlib.h>
 #include <string.h>

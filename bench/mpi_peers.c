@@ -6,7 +6,7 @@
  */
 #include <mpi.h>
 
-#include "mpi.h"
+#include "mpi_job.h"
 
 #include <stdio.h>
 #include <stdlib.h>

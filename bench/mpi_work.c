@@ -5,7 +5,7 @@
  * sleep. Sleeping elements let more ranks than cores be measured: nothing is computed, so what is
  * measured is the distribution.
  */
-#include "mpi.h"
+#include "mpi_job.h"
 
 #include "clock.h"
 

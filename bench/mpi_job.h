@@ -3,8 +3,8 @@
  * What the files of bench/mpi share: a cell (what is computed, and whose it is), a job (the cell as one
  * rank sees it) and the ways of running a job. MPI_COMM_WORLD throughout.
  */
-#ifndef BENCH_MPI_H
-#define BENCH_MPI_H
+#ifndef BENCH_MPI_JOB_H
+#define BENCH_MPI_JOB_H
 
 #include "work.h"
 
