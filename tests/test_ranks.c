@@ -274,7 +274,7 @@ static void check_all_computed_once(void)
         for (size_t i = 0; i < owned[r]; i++)
             if (computed[r][i] != 1)
                 (void)CHECK_TRUE(false, "element %zu of rank %d was computed %d times", i, r,
-                           computed[r][i]);
+                                 computed[r][i]);
     }
 }
 
