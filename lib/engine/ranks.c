@@ -171,7 +171,12 @@ static void deliver(struct group *group, struct job *job, size_t count)
         return;
     group->jobs[slot] = NULL;
     job->over = true;
-    if (job != group->current)
+}
+
+/* Drops a job that is over, unless its thread is inside. */
+static void release(const struct group *group, struct job *job)
+{
+    if (job->over && job != group->current)
         drop_job(job);
 }
 
@@ -306,6 +311,7 @@ static void receive_outputs(struct group *group, const struct fm_sched_run *run,
         fm_engine_failures_merge(&job->run, (size_t)header->failed, header->failures,
                                  (size_t)header->listed);
     deliver(group, job, run->count);
+    release(group, job);
 }
 
 static size_t payload_expected(const struct group *group, const struct fm_sched_message *message)
@@ -350,6 +356,7 @@ static void halt(struct group *group)
         job->skipped += job->work.n;
         if (group->sched.code == 0)
             deliver(group, job, job->work.n);
+        release(group, job);
     }
     if (group->current != NULL)
         fm_local_stop(group->current->run.frame);
@@ -487,8 +494,7 @@ static void compute(struct group *group, struct job *job)
         deliver(group, job, mine);
     group->current = NULL;
     group->sched.busy = false;
-    if (job->over)
-        drop_job(job);
+    release(group, job);
     fm_sched_ranks_turn(&group->sched);
     pthread_mutex_unlock(&group->world->mutex);
 }
