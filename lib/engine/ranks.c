@@ -362,6 +362,14 @@ static void halt(struct group *group)
         fm_local_stop(group->current->run.frame);
 }
 
+/* How long a rank that computes may take to look at its messages: as long as an element of its lasts, or
+   until its porter looks. */
+static double silence_ns(const struct group *group)
+{
+    const double cost_ns = group->sched.cost_ns;
+    return group->world->is.any_thread && cost_ns > PORTER_NS ? PORTER_NS : cost_ns;
+}
+
 /* Under the world's mutex. True: there was something. */
 static bool talk(struct group *group)
 {
@@ -374,6 +382,7 @@ static bool talk(struct group *group)
             fm_sched_ranks_stop(sched);
     }
     sched->busy = group->current != NULL;
+    sched->link.latency_ns = LATENCY_NS + silence_ns(group);
     fm_sched_ranks_turn(sched);
     if ((sched->stopped || sched->code != 0) && !group->halted)
         halt(group);
