@@ -136,6 +136,13 @@ enum fastmap_on_error {
     FASTMAP_ON_ERROR_STOP = 1      /**< they are not begun; the report says how many ran */
 };
 
+/** Whose elements the ranks of an MPI job pass. */
+enum fastmap_spread {
+    FASTMAP_SPREAD_OWNED = 0, /**< each rank its own; each gets its own results */
+    FASTMAP_SPREAD_REPLICATED =
+        1 /**< all ranks the same; each element is computed once, all get all results */
+};
+
 /** One map. Fill it with FASTMAP_MAP(); every field left out is zero and means "the default". */
 struct fastmap_map {
     size_t size;                    /**< set by FASTMAP_MAP(): lets the struct grow */
@@ -152,6 +159,7 @@ struct fastmap_map {
     enum fastmap_on_error on_error; /**< CONTINUE or STOP */
     double element_seconds;         /**< expected cost of one element, where the caller knows;
                                     0: learned meanwhile. A wrong hint costs time, not results */
+    enum fastmap_spread spread;     /**< OWNED or REPLICATED; without MPI the same */
 };
 
 /** A struct fastmap_map from designated initialisers: FASTMAP_MAP(.func = f, .n = n, ...). */
@@ -211,6 +219,18 @@ struct fastmap_report {
  * Since: 0.1
  */
 FASTMAP_API int fastmap_run(const struct fastmap_map *map, struct fastmap_report *report);
+
+/**
+ * Sets the ranks that maps of this process are computed by: fastmap_mpi.h has it as fastmap_set_comm(MPI_Comm),
+ * and Fortran passes its communicator as it is.
+ *
+ * @param fortran_comm  a communicator by its Fortran handle; it is duplicated, and stays the caller's. The
+ *                      null communicator: this process computes alone.
+ * @return 0; STATE during a map; RANKS where MPI is not up or no plugin fits it: maps then stay in their rank.
+ *
+ * Threads: one at a time, none inside a map. Collective over the communicator.  Since: 0.1
+ */
+FASTMAP_API int fastmap_set_comm_f(int fortran_comm);
 
 /* ---- Configuration and sessions ----------------------------------------------------------------- */
 

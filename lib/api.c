@@ -26,6 +26,7 @@ int fastmap(fastmap_func *func, const void *in, size_t in_size, void *out, size_
     map.label = NULL;
     map.on_error = FASTMAP_ON_ERROR_CONTINUE;
     map.element_seconds = 0;
+    map.spread = FASTMAP_SPREAD_OWNED;
     return fm_engine_run(NULL, &map, NULL);
 }
 
@@ -43,6 +44,11 @@ int fastmap_session_run(struct fastmap_session *session, const struct fastmap_ma
 size_t fastmap_index(void)
 {
     return fm_engine_index();
+}
+
+int fastmap_set_comm_f(int fortran_comm)
+{
+    return fm_engine_set_comm(fortran_comm);
 }
 
 int fastmap_global_init(const struct fastmap_config *config)

@@ -11,7 +11,7 @@ include lib/tier/mpi/local.mk
 include lib/engine/local.mk
 include lib/fortran/local.mk
 
-include_HEADERS = include/fastmap.h
+include_HEADERS = include/fastmap.h include/fastmap_mpi.h
 if HAVE_FORTRAN
 # As source: each compiler, and each version of one, has its own format of compiled modules.
 include_HEADERS += include/fastmap.f90

@@ -6,7 +6,7 @@
 srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 . "$srcdir/tests/tap.sh"
 
-scenarios=16
+scenarios=18
 # Open MPI refuses root and more ranks than cores unless told; waiting ranks share cores here.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
@@ -54,7 +54,7 @@ for flavour in openmpi mpich; do
         all_ok "$flavour: $ranks ranks" "$ranks" "mpirun.$flavour" -n "$ranks" "$builddir/tests/mpi_plain"
     done
     for level in SINGLE FUNNELED SERIALIZED MULTIPLE; do
-        all_ok "$flavour: 3 ranks, MPI_THREAD_$level" 3 \
+        all_ok "$flavour: 3 ranks, then in parts, MPI_THREAD_$level" 6 \
             "mpirun.$flavour" -n 3 "$builddir/tests/mpi_levels_$flavour" "$level"
     done
 done

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The scenarios in a program that initialises MPI itself, at the thread level named by its argument. */
-#include <mpi.h>
+#include <fastmap_mpi.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +29,18 @@ int main(int argc, char **argv)
     MPI_Init_thread(&argc, &argv, level_of(argc > 1 ? argv[1] : "SINGLE"), &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    const int status = mpi_ranks_main(rank, size);
+    int status = mpi_ranks_main(rank, size);
+    /* Again in parts: the first rank alone, the others together. */
+    MPI_Comm part;
+    MPI_Comm_split(MPI_COMM_WORLD, rank > 0, rank, &part);
+    MPI_Comm_rank(part, &rank);
+    MPI_Comm_size(part, &size);
+    if (fastmap_set_comm(part) != 0) {
+        printf("%s\n", fastmap_last_error());
+        status = 1;
+    }
+    status |= mpi_ranks_main(rank, size);
+    MPI_Comm_free(&part);
     MPI_Finalize();
     return status;
 }

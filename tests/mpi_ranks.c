@@ -327,6 +327,36 @@ static bool differences(void)
            expect_difference(&shared, "shared") && words(hash, 100, NULL, NULL);
 }
 
+/* All ranks pass the same, all get everything. */
+static bool replicated(void)
+{
+    uint64_t in[500];
+    for (size_t i = 0; i < 500; i++)
+        in[i] = mix(i);
+    bool ok = true;
+    for (size_t n = 0; n <= 500; n += n < 4 ? 1 : 248)
+        ok = same_as_loop(FASTMAP_MAP(.func = hash, .in = in, .in_size = 8, .out_size = 8, .n = n,
+                                      .spread = FASTMAP_SPREAD_REPLICATED),
+                          NULL) &&
+             ok;
+    return ok;
+}
+
+static bool replicated_failures(void)
+{
+    uint64_t in[100] = {0};
+    uint64_t out[100];
+    struct fastmap_report report = FASTMAP_REPORT();
+    const int error =
+        fastmap_run(&FASTMAP_MAP(.func = fails, .in = in, .in_size = 8, .out = out, .out_size = 8,
+                                 .n = 100, .spread = FASTMAP_SPREAD_REPLICATED),
+                    &report);
+    bool ok = error == FASTMAP_ERR_ELEMENT && report.failed == 10 && report.failures_listed == 8;
+    for (size_t i = 0; i < report.failures_listed; i++)
+        ok = ok && report.failures[i].index == i * 10 + 3;
+    return ok;
+}
+
 static bool at_home(void)
 {
     struct fastmap_session *session;
@@ -365,6 +395,8 @@ static const struct {
     {"failures", failures},
     {"stops", stops},
     {"differences", differences},
+    {"replicated", replicated},
+    {"replicated_failures", replicated_failures},
     {"at_home", at_home},
     {"late", late},
 };

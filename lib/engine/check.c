@@ -65,6 +65,10 @@ static inline int check_options(const struct fastmap_map *map)
             FASTMAP_ERR_ARGUMENT,
             "on_error is %d: use FASTMAP_ON_ERROR_CONTINUE or FASTMAP_ON_ERROR_STOP",
             (int)map->on_error);
+    if (map->spread != FASTMAP_SPREAD_OWNED && map->spread != FASTMAP_SPREAD_REPLICATED)
+        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
+                            "spread is %d: use FASTMAP_SPREAD_OWNED or FASTMAP_SPREAD_REPLICATED",
+                            (int)map->spread);
     if (!(map->element_seconds >= 0 && map->element_seconds < 1e9))
         return fm_base_fail(
             FASTMAP_ERR_ARGUMENT,

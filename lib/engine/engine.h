@@ -33,6 +33,9 @@ int fm_engine_width(const struct fastmap_session *session);
 int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map,
                   struct fastmap_report *report);
 
+/* The communicator that maps are over, by its Fortran handle: see fastmap_set_comm_f(). */
+int fm_engine_set_comm(int handle);
+
 /* The element that the calling thread computes; SIZE_MAX outside maps. */
 size_t fm_engine_index(void);
 

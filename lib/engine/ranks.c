@@ -18,6 +18,7 @@
  */
 #include "engine/ranks.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,6 +72,8 @@ struct job {
     size_t away;             /* elements that others computed */
 };
 
+struct share;
+
 struct group {
     struct fm_engine_world *world;
     const struct fastmap_map *map;
@@ -80,6 +83,8 @@ struct group {
     int tag;
     struct job own;
     struct job **jobs; /* by slot */
+    int *counts;       /* for the exchange of shares, else NULL */
+    struct share *shares;
     int job_slots;
     struct job *queue;
     struct job *current; /* its frame is open */
@@ -565,6 +570,112 @@ static void take_part(struct group *group)
     }
 }
 
+/* ---- Shares: where all ranks pass the same elements and get all results ---- */
+
+/* First element of a rank's share where all ranks pass the same n. */
+static size_t share_begin(const struct group *group, int rank)
+{
+    const size_t size = (size_t)group->world->is.size;
+    const size_t r = (size_t)rank;
+    return group->map->n / size * r + group->map->n % size * r / size;
+}
+
+/* What this rank is the owner of. */
+static void take_share(struct group *group)
+{
+    const struct fastmap_map *map = group->map;
+    struct job *own = &group->own;
+    own->work = *map;
+    if (map->spread != FASTMAP_SPREAD_REPLICATED || map->n == 0)
+        return;
+    own->first = share_begin(group, group->world->is.rank);
+    own->work.n = share_begin(group, group->world->is.rank + 1) - own->first;
+    if (map->in != NULL)
+        own->work.in = (const char *)map->in + own->first * map->in_size;
+    if (map->out != NULL)
+        own->work.out = (char *)map->out + own->first * map->out_size;
+}
+
+/* What a rank tells of its share. */
+struct share {
+    uint64_t failed;
+    uint64_t skipped;
+    uint64_t listed;
+    double busy_ns;
+    struct fastmap_failure failures[FASTMAP_REPORT_FAILURES];
+};
+
+/* Waits without holding up the others. Only memory for one small note could fail it. */
+static void gather(struct group *group, void *elements, size_t element_bytes, const int *count,
+                   const int *first)
+{
+    struct fm_engine_world *world = group->world;
+    const uint64_t begun = fm_base_ticks();
+    pthread_mutex_lock(&world->mutex);
+    bool over = !world->tier->gather(elements, element_bytes, count, first);
+    while (!over && !(over = world->tier->gather_is_done())) {
+        pthread_mutex_unlock(&world->mutex);
+        wait_a_little(fm_base_ticks_to_ns(fm_base_ticks() - begun), world->crowded);
+        pthread_mutex_lock(&world->mutex);
+    }
+    pthread_mutex_unlock(&world->mutex);
+}
+
+static struct share tell_share(const struct job *own)
+{
+    struct share share = {
+        .failed = own->run.failed,
+        .skipped = own->skipped,
+        .listed = own->run.listed,
+        .busy_ns = own->busy_ns,
+    };
+    memcpy(share.failures, own->run.failures, sizeof share.failures);
+    return share;
+}
+
+static void add_share(struct job *own, const struct share *share)
+{
+    own->skipped += (size_t)share->skipped;
+    own->busy_ns += share->busy_ns;
+    if (share->failed > 0)
+        fm_engine_failures_merge(&own->run, (size_t)share->failed, share->failures,
+                                 (size_t)share->listed);
+}
+
+/* All outputs and failures to all ranks. Its memory was had when the map was entered. */
+static void replicate(struct group *group)
+{
+    const struct fastmap_map *map = group->map;
+    const int size = group->world->is.size;
+    int *count = group->counts;
+    int *first = group->counts + size;
+    for (int rank = 0; rank < size; rank++) {
+        first[rank] = (int)share_begin(group, rank);
+        count[rank] = (int)(share_begin(group, rank + 1) - share_begin(group, rank));
+    }
+    if (map->out_size > 0)
+        gather(group, map->out, map->out_size, count, first);
+    for (int rank = 0; rank < size; rank++) {
+        first[rank] = rank;
+        count[rank] = 1;
+    }
+    group->shares[group->world->is.rank] = tell_share(&group->own);
+    gather(group, group->shares, sizeof *group->shares, count, first);
+    for (int rank = 0; rank < size; rank++)
+        if (rank != group->world->is.rank)
+            add_share(&group->own, &group->shares[rank]);
+}
+
+static bool prepare_shares(struct group *group)
+{
+    if (group->map->spread != FASTMAP_SPREAD_REPLICATED)
+        return true;
+    const size_t size = (size_t)group->world->is.size;
+    group->counts = calloc(2 * size, sizeof *group->counts);
+    group->shares = calloc(size, sizeof *group->shares);
+    return group->counts != NULL && group->shares != NULL;
+}
+
 /* ---- The call ---- */
 
 static void describe_link(struct group *group)
@@ -583,13 +694,16 @@ static bool enter(struct group *group, double cost_ns)
 {
     struct fm_engine_world *world = group->world;
     fm_engine_terms(group->map, &group->terms);
+    take_share(group);
     group->tag = 1 + (int)(world->maps++ % (FM_TIER_RANKS_TAGS - 1));
     if (!fm_sched_ranks_init(&group->sched, &ports, group, world->edges, world->edge_count,
-                             fm_engine_width(group->session), group->map->n))
+                             fm_engine_width(group->session), group->own.work.n))
         return false;
+    group->sched.jobs[0].first = group->own.first;
     describe_link(group);
+    if (!prepare_shares(group))
+        return false;
     group->sched.cost_ns = cost_ns;
-    group->own.work = *group->map;
     group->own.in_place =
         group->map->n > 0 && group->map->in != NULL && group->map->in == group->map->out;
     start_run(group, &group->own, cost_ns);
@@ -611,6 +725,8 @@ static void leave(struct group *group)
         if (group->jobs[i] != NULL && group->jobs[i] != &group->own && group->sched.code != 0) {
             drop_job(group->jobs[i]);
         }
+    free(group->counts);
+    free(group->shares);
     free(group->jobs);
     fm_sched_ranks_free(&group->sched);
 }
@@ -645,6 +761,13 @@ static void fill(const struct group *group, uint64_t begun, struct fastmap_repor
     report->ranks = group->world->is.size;
 }
 
+static void set_busy(struct fm_engine_world *world, bool busy)
+{
+    pthread_mutex_lock(&world->mutex);
+    world->busy = busy;
+    pthread_mutex_unlock(&world->mutex);
+}
+
 int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *session,
                         const struct fastmap_map *map, struct fastmap_report *report)
 {
@@ -654,7 +777,14 @@ int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *s
                                ? map->element_seconds * 1e9
                                : fm_engine_history_cost_ns(fm_engine_identity(map));
     struct group group = {.world = world, .map = map, .session = session};
+    if (map->spread == FASTMAP_SPREAD_REPLICATED && (map->n > INT_MAX || map->out_size > INT_MAX))
+        return fm_base_fail(
+            FASTMAP_ERR_OVERFLOW,
+            "a replicated map has %zu elements of %zu bytes: at most %d of each; use "
+            "spread OWNED, or several maps",
+            map->n, map->out_size, INT_MAX);
     pthread_mutex_lock(&one_at_a_time);
+    set_busy(world, true);
     const uint64_t begun = fm_base_ticks();
     if (!enter(&group, cost_ns)) {
         fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
@@ -668,6 +798,8 @@ int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *s
     take_part(&group);
     if (calls_porter)
         call_porter(NULL);
+    if (group.shares != NULL && map->n > 0 && group.sched.code == 0)
+        replicate(&group);
     if (report == NULL)
         report = &own_report;
     if (group.sched.code == 0) {
@@ -677,6 +809,7 @@ int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *s
     }
     const int error = outcome(&group);
     leave(&group);
+    set_busy(world, false);
     pthread_mutex_unlock(&one_at_a_time);
     return error;
 }

@@ -50,7 +50,9 @@ void fm_engine_terms(const struct fastmap_map *map, struct fm_engine_terms *term
         .function = function_name(function),
         .in_size = map->in_size,
         .out_size = map->out_size,
-        .options = (uint64_t)map->on_error * 2 + (map->block != NULL ? 1 : 0),
+        .options =
+            (uint64_t)map->on_error * 4 + (uint64_t)map->spread * 2 + (map->block != NULL ? 1 : 0),
+        .n = map->spread == FASTMAP_SPREAD_REPLICATED ? map->n : 0,
         .shared = map->shared_size > 0 ? block_name(map->shared, map->shared_size) : 0,
     };
 }
@@ -64,7 +66,9 @@ const char *fm_engine_terms_differ(const struct fm_engine_terms *a, const struct
     if (a->out_size != b->out_size)
         return "out_size";
     if (a->options != b->options)
-        return "on_error, or func against block";
+        return "on_error, spread, or func against block";
+    if (a->n != b->n)
+        return "n, of which all ranks have the same where spread is REPLICATED";
     if (a->shared != b->shared)
         return "the shared block";
     return NULL;

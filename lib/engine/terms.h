@@ -15,6 +15,7 @@ struct fm_engine_terms {
     uint64_t in_size;
     uint64_t out_size;
     uint64_t options;
+    uint64_t n; /* where all have the same elements, else 0 */
     uint64_t
         shared; /* of the block's bytes; 0: none, or a pointer that only this process can follow */
 };

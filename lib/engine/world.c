@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "sched/tree.h"
 #include "tier/local/local.h"
@@ -134,38 +135,77 @@ static void settle_on_node(void)
 
 /* ---- The search ---- */
 
-/* True: this is one rank of several. */
-static bool join_world(enum fastmap_verbosity verbosity)
+/* Joins the communicator (NULL: all ranks). True: this is one rank of several; else why may say why not. */
+static bool join_world(const int *comm, char *why, size_t bytes)
 {
-    char why[256] = "";
     const struct flavour *flavour = loaded();
     if (flavour == NULL)
         flavour = launcher();
-    if (flavour == NULL || launched_size() == 1)
+    if (flavour == NULL || (comm == NULL && launched_size() == 1))
         return false;
-    world.tier = find_tier(flavour, why, sizeof why);
-    if (world.tier != NULL && world.tier->start(&world.is, why, sizeof why) == 0) {
-        if (launched_size() > world.is.size)
-            (void)snprintf(why, sizeof why,
-                           "the launcher started %d ranks, but the program's %s sees %d: use the "
-                           "launcher of the MPI that the program is linked with",
-                           launched_size(), flavour->name, world.is.size);
-        else if (world.is.size > 1 && find_neighbours())
-            return true;
+    if (world.tier == NULL)
+        world.tier = find_tier(flavour, why, bytes);
+    if (world.tier == NULL || world.tier->start(&world.is, comm, why, bytes) != 0)
+        return false;
+    if (comm == NULL && launched_size() > world.is.size) {
+        (void)snprintf(why, bytes,
+                       "the launcher started %d ranks, but the program's %s sees %d: use the "
+                       "launcher of the MPI that the program is linked with",
+                       launched_size(), flavour->name, world.is.size);
+        return false;
     }
-    if (why[0] != '\0')
-        fm_base_log(verbosity, FASTMAP_VERBOSITY_QUIET, "%s; maps stay in their ranks", why);
-    return false;
+    if (world.is.size < 2) {
+        world.tier->stop();
+        return false;
+    }
+    if (!find_neighbours()) {
+        (void)snprintf(why, bytes, "no memory for the list of ranks");
+        return false;
+    }
+    settle_on_node();
+    return true;
+}
+
+/* Under `search`. */
+static void conclude(bool ranked)
+{
+    found_is = ranked ? RANKED : ALONE;
+    atomic_store_explicit(&found, (int)found_is, memory_order_release);
+}
+
+int fm_engine_set_comm(int handle)
+{
+    char why[256] = "";
+    pthread_mutex_lock(&search);
+    pthread_mutex_lock(&world.mutex);
+    const bool busy = world.busy;
+    pthread_mutex_unlock(&world.mutex);
+    if (busy || fm_local_inside()) {
+        pthread_mutex_unlock(&search);
+        return fm_base_fail(FASTMAP_ERR_STATE, "a map is on: set the communicator between maps");
+    }
+    if (found_is == RANKED) {
+        world.tier->stop();
+        free(world.edges);
+        world.edges = NULL;
+        world.edge_count = 0;
+        world.maps = 0;
+    }
+    conclude(join_world(&handle, why, sizeof why));
+    pthread_mutex_unlock(&search);
+    return why[0] == '\0' ? 0
+                          : fm_base_fail(FASTMAP_ERR_RANKS, "%s; maps stay in their ranks", why);
 }
 
 static int search_world(const struct fastmap_session *session)
 {
     pthread_mutex_lock(&search);
     if (found_is == UNKNOWN) {
-        found_is = join_world(session->settings.verbosity) ? RANKED : ALONE;
-        if (found_is == RANKED)
-            settle_on_node();
-        atomic_store_explicit(&found, (int)found_is, memory_order_release);
+        char why[256] = "";
+        conclude(join_world(NULL, why, sizeof why));
+        if (why[0] != '\0')
+            fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
+                        "%s; maps stay in their ranks", why);
     }
     const int answer = (int)found_is;
     pthread_mutex_unlock(&search);

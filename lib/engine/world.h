@@ -18,6 +18,7 @@ struct fm_engine_world {
     struct fm_tier_world is;
     struct fm_sched_edge *edges; /* this rank's neighbours */
     int edge_count;
+    bool busy;             /* a map is on; under `mutex` */
     int width;             /* threads that this rank should use, 0: as many as there are cores */
     bool crowded;          /* more ranks share this one's processors than there are of these */
     uint64_t maps;         /* begun so far: the same on all ranks */

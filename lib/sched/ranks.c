@@ -339,8 +339,9 @@ void fm_sched_ranks_stop(struct fm_sched_ranks *ranks)
 
 void fm_sched_ranks_fail(struct fm_sched_ranks *ranks, int code)
 {
-    if (ranks->code == 0)
-        ranks->code = code;
+    if (ranks->ended) /* with what all have been told */
+        return;
+    ranks->code = code;
     end_all(ranks);
 }
 

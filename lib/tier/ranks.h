@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FM_TIER_RANKS_VERSION 1
+#define FM_TIER_RANKS_VERSION 2
 #define FM_TIER_RANKS_TAGS 16384
 
 /* What there is. Arrays belong to the tier, and last until stop(). */
@@ -35,8 +35,10 @@ typedef void fm_tier_deliver(void *context, int from, char *bytes, size_t size);
 
 struct fm_tier_ranks {
     int version;
-    /* Joins the job. 0, or -1 with a sentence in why: what is wrong and what to do. */
-    int (*start)(struct fm_tier_world *world, char *why, size_t why_bytes);
+    /* Joins the ranks of a communicator, which is duplicated: that with the Fortran handle *comm, or all
+       (NULL). Collective over it. 0, or -1 with a sentence in why: what is wrong and what to do. A process
+       that is in no communicator is a world of one. */
+    int (*start)(struct fm_tier_world *world, const int *comm, char *why, size_t why_bytes);
     /* Whether the job still stands: a program may end its MPI before its last map. */
     bool (*is_up)(void);
     /* Sends size bytes that were malloc'ed, and frees them. Messages with one tag to one rank arrive in
@@ -47,6 +49,11 @@ struct fm_tier_ranks {
     bool (*poll)(int tag, fm_tier_deliver *deliver, void *context);
     /* Whether all that was sent has left. */
     bool (*is_flushed)(void);
+    /* Begins to bring together what all ranks have of an array of elements of element_bytes each: rank r has
+       count[r] of them from first[r] on. Collective; the arrays stay untouched until gather_is_done(). False:
+       no memory, on this rank at least. */
+    bool (*gather)(void *elements, size_t element_bytes, const int *count, const int *first);
+    bool (*gather_is_done)(void);
     void (*stop)(void);
 };
 

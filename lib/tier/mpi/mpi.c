@@ -38,6 +38,8 @@ static struct {
     bool ours; /* we called MPI_Init */
     int size;
     int *node;
+    MPI_Request gathering;
+    MPI_Datatype gathered;
     struct transfer *sending;
     struct transfer *receiving; /* the oldest first */
     struct transfer **receiving_end;
@@ -117,14 +119,19 @@ static bool find_sharers(MPI_Comm local, struct fm_tier_world *world)
     return true;
 }
 
-static int start(struct fm_tier_world *world, char *why, size_t why_bytes)
+static int start(struct fm_tier_world *world, const int *comm, char *why, size_t why_bytes)
 {
     MPI_Comm local;
     *world = (struct fm_tier_world){0};
     if (initialize(world, why, why_bytes) != 0)
         return -1;
-    if (MPI_Comm_dup(MPI_COMM_WORLD, &mpi.comm) != MPI_SUCCESS) {
-        (void)snprintf(why, why_bytes, "MPI_Comm_dup of MPI_COMM_WORLD failed");
+    const MPI_Comm all = comm != NULL ? MPI_Comm_f2c((MPI_Fint)*comm) : MPI_COMM_WORLD;
+    if (all == MPI_COMM_NULL) {
+        world->size = 1;
+        return 0;
+    }
+    if (MPI_Comm_dup(all, &mpi.comm) != MPI_SUCCESS) {
+        (void)snprintf(why, why_bytes, "MPI_Comm_dup failed");
         return -1;
     }
     MPI_Comm_rank(mpi.comm, &world->rank);
@@ -149,11 +156,33 @@ static bool is_up(void)
 
 static void stop(void)
 {
-    mpi.up = false;
-    if (!is_finalized())
+    if (mpi.up && !is_finalized())
         MPI_Comm_free(&mpi.comm);
+    mpi.up = false;
     free(mpi.node);
     mpi.node = NULL;
+}
+
+/* ---- Gathering ---- */
+
+static bool gather(void *elements, size_t element_bytes, const int *count, const int *first)
+{
+    if (element_bytes > INT_MAX)
+        return false;
+    MPI_Type_contiguous((int)element_bytes, MPI_BYTE, &mpi.gathered);
+    MPI_Type_commit(&mpi.gathered);
+    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, elements, count, first, mpi.gathered,
+                    mpi.comm, &mpi.gathering);
+    return true;
+}
+
+static bool gather_is_done(void)
+{
+    int done = 0;
+    MPI_Test(&mpi.gathering, &done, MPI_STATUS_IGNORE);
+    if (done)
+        MPI_Type_free(&mpi.gathered);
+    return done != 0;
 }
 
 /* ---- Messages ---- */
@@ -256,5 +285,7 @@ const struct fm_tier_ranks fm_mpi_tier = {
     .send = send,
     .poll = poll,
     .is_flushed = is_flushed,
+    .gather = gather,
+    .gather_is_done = gather_is_done,
     .stop = stop,
 };
