@@ -8,6 +8,7 @@
  * "greedy" is a list schedule without any overhead, in the order of the elements: where elements differ much
  * and are few, no schedule that does not know costs beforehand comes near the ideal.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,12 +43,15 @@ static int lost;
 
 static void print(const char *way, double ideal_ns, const struct sim_outcome *out)
 {
-    const char *format =
-        csv ? "%d,%d,%zu,%g,%s,%s,%s,%.4f,%.1f,%.0f,%.3f,%.0f\n"
-            : "%6d %3d %6zu %7g  %-9s  %-11s  %-9s  %6.4f  %9.1f %9.0f %8.3f%% %11.0f\n";
+    const double threads = (double)sim.ranks * sim.threads;
+    const double busy = out->begun_ns > 0 ? out->busy_ns / threads / out->begun_ns : NAN;
+    const double percent = 100 * out->busiest / (2 * (double)sim_total());
+    const char *format = csv ? "%d,%d,%zu,%g,%s,%s,%s,%.4f,%.4f,%.1f,%.0f,%.3f,%.0f\n"
+                             : "%6d %3d %6zu %7g  %-9s  %-11s  %-9s  %6.4f  %6.4f  %9.1f %9.0f "
+                               "%8.3f%% %11.0f\n";
     printf(format, sim.ranks, sim.threads, sim.elements, sim.mean_ns / 1e3, sim_shapes[sim.shape],
-           sim_owns[sim.own], way, ideal_ns / out->end_ns, out->messages / sim.ranks, out->busiest,
-           100 * out->busiest / (2 * (double)sim_total()), out->bytes / sim.ranks);
+           sim_owns[sim.own], way, ideal_ns / out->end_ns, busy, out->messages / sim.ranks,
+           out->busiest, percent, out->bytes / sim.ranks);
     (void)fflush(stdout);
 }
 
@@ -74,7 +78,8 @@ static void usage(void)
     puts("usage: simulate [--ranks N] [--threads N] [--per-node N] [--elements N] [--mean-us X]\n"
          "                [--shape uniform|lognormal|pareto|ramp|slow-node|stall] [--sigma X]\n"
          "                [--own root|distributed|clustered] [--bytes N]\n"
-         "                [--latency-us X] [--gbps X] [--message-us X] [--only WAY] [--csv]\n"
+         "                [--latency-us X] [--gbps X] [--message-us X] [--only WAY] [--seed N] "
+         "[--csv]\n"
          "One map over that many ranks, in simulated time; --elements for each rank, --gbps in\n"
          "gigabytes. Without --shape or --own: each in turn.");
 }
@@ -124,6 +129,7 @@ static void read_options(int argc, char **argv)
     sim.byte_ns = 1 / number("--gbps", argc, argv, 1 / sim.byte_ns);
     sim.message_ns = number("--message-us", argc, argv, sim.message_ns / 1e3) * 1e3;
     sim.bytes = (size_t)number("--bytes", argc, argv, (double)sim.bytes);
+    sim.seed = (uint64_t)number("--seed", argc, argv, 0);
     csv = has("--csv", argc, argv);
     only = option("--only", argc, argv);
 }
@@ -139,9 +145,11 @@ int main(int argc, char **argv)
         usage();
         return has("--help", argc, argv) ? 0 : 2;
     }
-    puts(csv ? "ranks,threads,elements,mean_us,shape,own,way,efficiency,messages_a_rank,busiest,"
+    puts(csv ? "ranks,threads,elements,mean_us,shape,own,way,efficiency,busy,messages_a_rank,"
+               "busiest,"
                "busiest_percent_of_master,bytes_a_rank"
-             : " ranks thr  elems mean/us  shape      own          way        effic.  msgs/rank   "
+             : " ranks thr  elems mean/us  shape      own          way        effic.    busy  "
+               "msgs/rank   "
                "busiest of master  bytes/rank");
     for (sim.shape = 0; sim_shapes[sim.shape] != NULL; sim.shape++)
         for (sim.own = 0; sim_owns[sim.own] != NULL; sim.own++)

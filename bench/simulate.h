@@ -25,12 +25,15 @@ struct sim_options {
     size_t bytes; /* of an element's input and output together */
     int shape;    /* index in sim_shapes */
     int own;      /* index in sim_owns */
+    uint64_t seed;
 };
 
 extern struct sim_options sim;
 
 struct sim_outcome {
     double end_ns;
+    double begun_ns; /* when the last element begins, and ... */
+    double busy_ns;  /* ... the threads' time inside elements until then; 0: not known */
     double messages; /* sent and received, all ranks */
     double busiest;  /* the same, of one rank */
     double bytes;

@@ -25,6 +25,7 @@ struct rank {
 static struct rank *ranks;
 static struct sim_outcome outcome;
 static double now_ns;
+static double overrun_ns; /* of elements that the last one found begun, and of itself */
 static uint64_t drawn;
 
 static double serve(struct rank *rank)
@@ -62,10 +63,12 @@ static void go_on(struct rank *rank)
     while (rank->working < sim.threads && rank->queue.count > 0) {
         const struct sim_span next = sim_next(&rank->queue);
         const size_t number = next.base + next.first;
+        const double cost = sim_time_ns(number, rank->number, now_ns);
         rank->working++;
-        sim_push(&(struct sim_event){.at_ns = now_ns + sim_time_ns(number, rank->number, now_ns),
-                                     .what = FINISH,
-                                     .rank = rank->number});
+        outcome.busy_ns += cost;
+        outcome.begun_ns = now_ns;
+        overrun_ns = 0;
+        sim_push(&(struct sim_event){.at_ns = now_ns + cost, .what = FINISH, .rank = rank->number});
     }
     if (rank->working < sim.threads && !rank->asking)
         request(rank);
@@ -108,6 +111,7 @@ static void happen(struct rank *rank, struct sim_event *event)
         break;
     case FINISH:
         outcome.done++;
+        overrun_ns += now_ns - outcome.begun_ns;
         rank->working--;
         go_on(rank);
         break;
@@ -119,6 +123,7 @@ struct sim_outcome sim_stealing(void)
     struct sim_event event;
     outcome = (struct sim_outcome){0};
     now_ns = 0;
+    overrun_ns = 0;
     drawn = 0;
     ranks = calloc((size_t)sim.ranks, sizeof *ranks);
     for (int r = 0; r < sim.ranks; r++) {
@@ -132,6 +137,7 @@ struct sim_outcome sim_stealing(void)
         happen(&ranks[event.rank], &event);
     }
     outcome.end_ns = now_ns;
+    outcome.busy_ns -= overrun_ns;
     for (int r = 0; r < sim.ranks; r++) {
         outcome.messages += ranks[r].messages;
         outcome.busiest = ranks[r].messages > outcome.busiest ? ranks[r].messages : outcome.busiest;

@@ -52,11 +52,12 @@ size_t sim_first_of(int rank)
 
 double sim_cost_ns(size_t number)
 {
-    const double u = sim_uniform01((uint64_t)number * 2);
+    const double u = sim_uniform01((uint64_t)number * 2 + (sim.seed << 40));
     switch (sim.shape) {
     case SIM_LOGNORMAL: {
         const double normal =
-            sqrt(-2 * log(u)) * cos(6.283185307179586 * sim_uniform01((uint64_t)number * 2 + 1));
+            sqrt(-2 * log(u)) *
+            cos(6.283185307179586 * sim_uniform01((uint64_t)number * 2 + 1 + (sim.seed << 40)));
         return sim.mean_ns * exp(sim.sigma * normal - sim.sigma * sim.sigma / 2);
     }
     case SIM_PARETO: /* alpha 1.5, capped at 100 times the mean, which lowers it by a fifteenth */
