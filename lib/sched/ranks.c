@@ -19,8 +19,8 @@
    fewer messages and more bytes; the threads are as busy from 0.4 to 1 (bench/simulate). */
 #define CONFIDENCE 0.8
 /* An ask that stands is repeated when the need has grown so many times: an edge that has nothing to give
-   does not care, and one that has looks at the asks of all. By twice, a third of all messages would be asks
-   on top of asks (bench/simulate, from 256 ranks on). */
+   does not care, and one that has looks at the asks of all. With twice, ranks exchange up to half as
+   many messages again (bench/simulate, 256 and 1,024 ranks). */
 #define GROWN 16
 /* Latencies before a thread is expected to run out that its rank asks for more. */
 #define LOOK_AHEAD 10
