@@ -83,7 +83,8 @@ bench/openmp-libomp.$(OBJEXT): bench/openmp.c bench/runners.h include/fastmap.h
 
 # Thousands of ranks in simulated time.
 EXTRA_PROGRAMS += bench/simulate
-bench_simulate_SOURCES = bench/simulate.c
+bench_simulate_SOURCES = bench/simulate.c bench/simulate.h bench/simulate_events.c bench/simulate_peers.c \
+    bench/simulate_ranks.c bench/simulate_steal.c bench/simulate_work.c
 bench_simulate_LDADD = libfastmap-internal.la -lm
 
 # Ranks of an MPI job; bench/mpi.sh launches it.

@@ -314,31 +314,46 @@ TEST(work_reaches_ranks_that_own_none)
     CHECK_TRUE(given > 1000, "only %zu elements moved", given);
 }
 
+static size_t strikes_at; /* the event before which a rank stops or fails the map */
+static int strikes;
+
+/* Strikes early and late; a late one may find the map over. */
+static void draw_strike(uint64_t seed)
+{
+    strikes = (int)(draw() % (unsigned)size);
+    strikes_at = draw() % ((uint64_t)16 << seed % 8);
+}
+
 static void stop_sometime(size_t event)
 {
-    if (event == 200)
-        fm_sched_ranks_stop(&ranks[size / 2].sched);
+    if (event == strikes_at)
+        fm_sched_ranks_stop(&ranks[strikes].sched);
 }
 
 TEST(a_stop_reaches_all_and_the_map_ends)
 {
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 200; seed++) {
         begin(seed);
+        draw_strike(seed);
         CHECK_TRUE(run_job(stop_sometime), "seed %d does not end", (int)seed);
+        for (int r = 0; r < size; r++)
+            CHECK_EQ_INT(ranks[r].sched.code, 0);
+        check_all_computed_once();
         end();
     }
 }
 
 static void fail_sometime(size_t event)
 {
-    if (event == 100)
-        fm_sched_ranks_fail(&ranks[size - 1].sched, -9);
+    if (event == strikes_at)
+        fm_sched_ranks_fail(&ranks[strikes].sched, -9);
 }
 
 TEST(a_map_that_is_wrong_ends_everywhere_with_its_code)
 {
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 200; seed++) {
         begin(seed);
+        draw_strike(seed);
         /* Enough for all ranks to be at it still. */
         ranks[0].sched.own_left += 1;
         ranks[0].sched.jobs[0].count += 1;

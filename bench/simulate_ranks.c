@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fastmap's ranks in simulated time, around the very code that ships (lib/sched/ranks.c). A message takes
+ * latency plus size over bandwidth, and its sender and receiver a fixed time each, during which they handle
+ * no other message. Threads take the next element of what lies at their rank.
+ */
+#include <stdlib.h>
+
+#include "sched/tree.h"
+#include "simulate.h"
+
+enum { ARRIVAL, HANDLED, FINISH };
+
+struct rank {
+    struct fm_sched_ranks sched;
+    struct sim_queue queue;
+    size_t *base_of; /* by job */
+    int base_room;
+    int number;
+    int working;       /* threads inside an element */
+    double free_at_ns; /* for the next message */
+    double arrived_ns; /* when what it sent last does */
+    double learned_ns;
+    size_t learned;
+};
+
+static struct rank *ranks;
+static struct sim_outcome outcome;
+static double now_ns;
+static double overrun_ns; /* of elements that the last one found begun, and of itself */
+
+static double serve(struct rank *rank)
+{
+    rank->free_at_ns = (now_ns > rank->free_at_ns ? now_ns : rank->free_at_ns) + sim.message_ns;
+    return rank->free_at_ns;
+}
+
+static void send(void *context, int to, const struct fm_sched_message *message,
+                 const struct fm_sched_run *run)
+{
+    struct rank *rank = context;
+    const double bytes = 64 + (run != NULL ? (double)(run->count * sim.bytes) / 2 : 0);
+    const double at_ns = serve(rank) + sim.latency_ns + bytes * sim.byte_ns;
+    outcome.bytes += bytes;
+    /* Messages of a rank arrive in the order in which it sent them. */
+    rank->arrived_ns = at_ns > rank->arrived_ns ? at_ns : rank->arrived_ns;
+    sim_push(&(struct sim_event){.at_ns = rank->arrived_ns,
+                                 .what = ARRIVAL,
+                                 .rank = to,
+                                 .from = rank->number,
+                                 .base = run != NULL ? rank->base_of[run->job] : 0,
+                                 .message = *message});
+}
+
+static size_t unbegun(void *context)
+{
+    return ((struct rank *)context)->queue.count;
+}
+
+static size_t take(void *context, size_t want, struct fm_sched_run *run)
+{
+    const struct sim_span span = sim_take(&((struct rank *)context)->queue, want);
+    *run = (struct fm_sched_run){.job = span.job, .first = span.first, .count = span.count};
+    return span.count;
+}
+
+static const struct fm_sched_ports ports = {.send = send, .unbegun = unbegun, .take = take};
+
+static void add_job(struct rank *rank, int job, size_t base, size_t first, size_t count)
+{
+    if (job >= rank->base_room) {
+        rank->base_room = 2 * job + 8;
+        rank->base_of = realloc(rank->base_of, (size_t)rank->base_room * sizeof(size_t));
+        if (rank->base_of == NULL)
+            exit(1);
+    }
+    rank->base_of[job] = base;
+    sim_add(&rank->queue, job, base, first, count);
+}
+
+static void turn(struct rank *rank)
+{
+    while (rank->working < sim.threads && rank->queue.count > 0) {
+        const struct sim_span next = sim_next(&rank->queue);
+        const double cost = sim_time_ns(next.base + next.first, rank->number, now_ns);
+        rank->working++;
+        outcome.busy_ns += cost;
+        outcome.begun_ns = now_ns;
+        overrun_ns = 0;
+        sim_push(&(struct sim_event){.at_ns = now_ns + cost,
+                                     .what = FINISH,
+                                     .rank = rank->number,
+                                     .job = next.job,
+                                     .cost_ns = cost});
+    }
+    rank->sched.busy = rank->working == sim.threads;
+    fm_sched_ranks_turn(&rank->sched);
+}
+
+static void handle(struct rank *rank, const struct sim_event *event)
+{
+    struct fm_sched_run run;
+    int job;
+    fm_sched_ranks_receive(&rank->sched, event->from, &event->message, &job, &run);
+    if (job >= 0)
+        add_job(rank, job, event->base, (size_t)event->message.first, (size_t)event->message.count);
+    if (run.count > 0)
+        (void)fm_sched_ranks_delivered(&rank->sched, run.job, run.count);
+    turn(rank);
+}
+
+static void finish(struct rank *rank, const struct sim_event *event)
+{
+    rank->working--;
+    rank->learned++;
+    rank->learned_ns += event->cost_ns;
+    rank->sched.cost_ns = rank->learned_ns / (double)rank->learned;
+    outcome.done++;
+    overrun_ns += now_ns - outcome.begun_ns;
+    (void)fm_sched_ranks_delivered(&rank->sched, event->job, 1);
+    turn(rank);
+}
+
+/* ---- A run ---- */
+
+static void make_edges(void)
+{
+    const size_t size = (size_t)sim.ranks;
+    int *node = malloc(size * sizeof *node);
+    int *parent = malloc(4 * size * sizeof *parent);
+    int *children = calloc(size, sizeof *children);
+    for (int r = 0; r < sim.ranks; r++)
+        node[r] = r / sim.per_node;
+    fm_sched_tree(sim.ranks, node, FM_SCHED_FANOUT, parent + size, parent);
+    for (int r = 1; r < sim.ranks; r++)
+        children[parent[r]]++;
+    for (int r = 0; r < sim.ranks; r++) {
+        ranks[r].number = r;
+        ranks[r].sched.edges = calloc((size_t)children[r] + 1, sizeof *ranks[r].sched.edges);
+        if (parent[r] < 0)
+            continue;
+        struct fm_sched_ranks *up = &ranks[parent[r]].sched;
+        ranks[r].sched.edges[ranks[r].sched.edge_count++] =
+            (struct fm_sched_edge){.rank = parent[r], .is_parent = true};
+        up->edges[up->edge_count++] = (struct fm_sched_edge){.rank = r};
+    }
+    free(node);
+    free(parent);
+    free(children);
+}
+
+static void begin(void)
+{
+    for (int r = 0; r < sim.ranks; r++) {
+        struct rank *rank = &ranks[r];
+        if (!fm_sched_ranks_init(&rank->sched, &ports, rank, rank->sched.edges,
+                                 rank->sched.edge_count, sim.threads, sim_owned(r)))
+            exit(1);
+        rank->sched.link.latency_ns = 2 * sim.latency_ns + 4 * sim.message_ns;
+        rank->sched.link.element_ns = (double)sim.bytes * sim.byte_ns;
+        add_job(rank, 0, sim_first_of(r), 0, sim_owned(r));
+    }
+    for (int r = 0; r < sim.ranks; r++)
+        turn(&ranks[r]);
+}
+
+static void end(void)
+{
+    for (int r = 0; r < sim.ranks; r++) {
+        const double handled = (double)(ranks[r].sched.sent + ranks[r].sched.received);
+        outcome.messages += handled;
+        outcome.busiest = handled > outcome.busiest ? handled : outcome.busiest;
+        free(ranks[r].sched.edges);
+        free(ranks[r].base_of);
+        fm_sched_ranks_free(&ranks[r].sched);
+    }
+    free(ranks);
+}
+
+struct sim_outcome sim_fastmap(void)
+{
+    struct sim_event event;
+    outcome = (struct sim_outcome){0};
+    now_ns = 0;
+    overrun_ns = 0;
+    ranks = calloc((size_t)sim.ranks, sizeof *ranks);
+    make_edges();
+    begin();
+    while (sim_pop(&event)) {
+        struct rank *rank = &ranks[event.rank];
+        now_ns = event.at_ns;
+        if (event.what == FINISH) {
+            finish(rank, &event);
+        } else if (event.what == HANDLED) {
+            handle(rank, &event);
+        } else { /* its turn comes after what the rank handles already */
+            event.what = HANDLED;
+            event.at_ns = serve(rank);
+            sim_push(&event);
+        }
+    }
+    outcome.end_ns = now_ns;
+    outcome.busy_ns -= overrun_ns;
+    end();
+    return outcome;
+}
