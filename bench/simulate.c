@@ -46,12 +46,18 @@ static void print(const char *way, double ideal_ns, const struct sim_outcome *ou
     const double threads = (double)sim.ranks * sim.threads;
     const double busy = out->begun_ns > 0 ? out->busy_ns / threads / out->begun_ns : NAN;
     const double percent = 100 * out->busiest / (2 * (double)sim_total());
-    const char *format = csv ? "%d,%d,%zu,%g,%s,%s,%s,%.4f,%.4f,%.1f,%.0f,%.3f,%.0f\n"
-                             : "%6d %3d %6zu %7g  %-9s  %-11s  %-9s  %6.4f  %6.4f  %9.1f %9.0f "
-                               "%8.3f%% %11.0f\n";
-    printf(format, sim.ranks, sim.threads, sim.elements, sim.mean_ns / 1e3, sim_shapes[sim.shape],
-           sim_owns[sim.own], way, ideal_ns / out->end_ns, busy, out->messages / sim.ranks,
-           out->busiest, percent, out->bytes / sim.ranks);
+    char row[256];
+    (void)snprintf(row, sizeof row,
+                   "%6d,%3d,%6zu,%7g,%-9s,%-11s,%-9s,%6.4f,%6.4f,%9.1f,%9.0f,%8.3f,%11.0f",
+                   sim.ranks, sim.threads, sim.elements, sim.mean_ns / 1e3, sim_shapes[sim.shape],
+                   sim_owns[sim.own], way, ideal_ns / out->end_ns, busy, out->messages / sim.ranks,
+                   out->busiest, percent, out->bytes / sim.ranks);
+    for (char *c = row; *c != '\0'; c++)
+        if (!csv && *c == ',')
+            putchar(' ');
+        else if (!csv || *c != ' ')
+            putchar(*c);
+    putchar('\n');
     (void)fflush(stdout);
 }
 

@@ -37,9 +37,10 @@
 
 #define RUN_BYTES ((size_t)32 << 20) /* of one message, about: large enough for full bandwidth */
 #define RUN_BYTES_MOST ((size_t)1 << 30)
-#define LATENCY_NS 30000.0   /* from an ask to the first element, between busy processes */
-#define BYTE_NS 0.4          /* packed, moved and unpacked */
-#define PORTER_NS 300000u    /* between the porter's looks */
+#define LATENCY_NS 30000.0 /* from an ask to the first element, between busy processes */
+#define BYTE_NS 0.4        /* packed, moved and unpacked */
+#define TALK_NS 100000.0   /* between looks at messages, at least */
+#define CROWDED_TALK_NS 1000000.0
 #define EAGER_NS 100000.0    /* a waiting rank looks all the time for so long ... */
 #define NAP_NS 20000u        /* ... and then sleeps for at least, and ... */
 #define NAP_MOST_NS 1000000u /* ... at most so long */
@@ -90,7 +91,7 @@ struct group {
     struct job *current; /* its frame is open */
     bool halted;         /* what was here to compute has been told to stop */
     char differs[160];   /* where the ranks disagree */
-    uint64_t polled_ticks;
+    _Atomic uint64_t polled_ticks;
     int workers; /* most threads that computed */
     size_t stolen;
 };
@@ -367,12 +368,22 @@ static void halt(struct group *group)
         fm_local_stop(group->current->run.frame);
 }
 
-/* How long a rank that computes may take to look at its messages: as long as an element of its lasts, or
-   until its porter looks. */
+/* Pauses between looks at messages while there is something to compute. A look costs a microsecond, but where
+   ranks share processors MPI gives the processor to another in it. */
+static double talk_ns(const struct group *group)
+{
+    return group->world->crowded ? CROWDED_TALK_NS : TALK_NS;
+}
+
+/* How long a rank that computes may take to look at its messages: its pause, and as long as an element of
+   its lasts or until its porter looks. */
 static double silence_ns(const struct group *group)
 {
     const double cost_ns = group->sched.cost_ns;
-    return group->world->is.any_thread && cost_ns > PORTER_NS ? PORTER_NS : cost_ns;
+    const double pause_ns = talk_ns(group);
+    const double porter_ns = group->world->is.any_thread ? 2 * pause_ns : cost_ns;
+    const double element_ns = cost_ns < porter_ns ? cost_ns : porter_ns;
+    return element_ns > pause_ns ? element_ns : pause_ns;
 }
 
 /* Under the world's mutex. True: there was something. */
@@ -391,7 +402,7 @@ static bool talk(struct group *group)
     fm_sched_ranks_turn(sched);
     if ((sched->stopped || sched->code != 0) && !group->halted)
         halt(group);
-    group->polled_ticks = fm_base_ticks();
+    atomic_store_explicit(&group->polled_ticks, fm_base_ticks(), memory_order_relaxed);
     return any;
 }
 
@@ -405,7 +416,10 @@ static bool poll(struct group *group)
 
 static void poll_between(void *context)
 {
-    (void)poll(context);
+    struct group *group = context;
+    if (fm_base_ticks() - atomic_load_explicit(&group->polled_ticks, memory_order_relaxed) >
+        fm_base_ns_to_ticks(talk_ns(group)))
+        (void)poll(group);
 }
 
 /* ---- The porter ---- */
@@ -425,17 +439,18 @@ static void sleep_ns(uint64_t ns)
 
 static void *porter_main(void *argument)
 {
-    const uint64_t patience = fm_base_ns_to_ticks(PORTER_NS);
+    double pause_ns = TALK_NS;
     pthread_mutex_lock(&porter.mutex);
     for (;;) {
         while (porter.group == NULL)
             pthread_cond_wait(&porter.called, &porter.mutex);
+        pause_ns = 2 * talk_ns(porter.group);
         pthread_mutex_unlock(&porter.mutex);
-        sleep_ns(PORTER_NS);
+        sleep_ns((uint64_t)pause_ns);
         pthread_mutex_lock(&porter.mutex);
         struct group *group = porter.group;
         if (group != NULL && pthread_mutex_trylock(&group->world->mutex) == 0) {
-            if (fm_base_ticks() - group->polled_ticks > patience)
+            if (fm_base_ticks() - group->polled_ticks > fm_base_ns_to_ticks(pause_ns))
                 (void)talk(group);
             pthread_mutex_unlock(&group->world->mutex);
         }
@@ -792,7 +807,7 @@ int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *s
         abort(); /* the other ranks would wait for ever */
     }
     const bool calls_porter =
-        world->is.any_thread && (cost_ns <= 0 || (double)map->n * cost_ns > PORTER_NS);
+        world->is.any_thread && (cost_ns <= 0 || (double)map->n * cost_ns > TALK_NS);
     if (calls_porter)
         call_porter(&group);
     take_part(&group);

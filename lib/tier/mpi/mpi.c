@@ -125,7 +125,7 @@ static int start(struct fm_tier_world *world, const int *comm, char *why, size_t
     *world = (struct fm_tier_world){0};
     if (initialize(world, why, why_bytes) != 0)
         return -1;
-    const MPI_Comm all = comm != NULL ? MPI_Comm_f2c((MPI_Fint)*comm) : MPI_COMM_WORLD;
+    MPI_Comm all = comm != NULL ? MPI_Comm_f2c((MPI_Fint)*comm) : MPI_COMM_WORLD;
     if (all == MPI_COMM_NULL) {
         world->size = 1;
         return 0;
