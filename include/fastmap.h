@@ -221,12 +221,13 @@ struct fastmap_report {
 FASTMAP_API int fastmap_run(const struct fastmap_map *map, struct fastmap_report *report);
 
 /**
- * Sets the ranks that maps of this process are computed by: fastmap_mpi.h has it as fastmap_set_comm(MPI_Comm),
- * and Fortran passes its communicator as it is.
+ * Sets the ranks that maps of this process are computed by. fastmap_mpi.h has it as
+ * fastmap_set_comm(MPI_Comm); Fortran passes its communicator as it is.
  *
  * @param fortran_comm  a communicator by its Fortran handle; it is duplicated, and stays the caller's. The
  *                      null communicator: this process computes alone.
- * @return 0; STATE during a map; RANKS where MPI is not up or no plugin fits it: maps then stay in their rank.
+ * @return 0; STATE during a map; RANKS where MPI is not up or no plugin fits it: maps then stay in
+ *         their rank.
  *
  * Threads: one at a time, none inside a map. Collective over the communicator.  Since: 0.1
  */
