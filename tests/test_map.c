@@ -608,8 +608,8 @@ static int tiny(const void *in, void *out, const void *shared)
 TEST(tiny_maps_wake_nobody)
 {
     int workers = 0;
-    if (THREAD_SANITIZER)
-        SKIP("no map is tiny under ThreadSanitizer: missed gains add up until the pool is made");
+    if (UNDER_SANITIZER)
+        SKIP("no map is tiny under a sanitizer: missed gains add up until the pool is made");
     for (int attempt = 0; attempt < 5; attempt++) {
         CHECK_EQ_INT(fastmap_global_finalize(), 0);
         const int before = count_threads(&workers);
