@@ -27,4 +27,11 @@ examples_ode_sweep_SOURCES = include/fastmap.f90 examples/ode_sweep.f90
 examples/ode_sweep.$(OBJEXT): include/fastmap.$(OBJEXT)
 endif
 
+if HAVE_OPENMPI
+noinst_PROGRAMS += examples/flame
+examples_flame_SOURCES = examples/flame.c
+examples_flame_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
+examples_flame_LDADD = libfastmap.la $(OMPI_LIBS) -lm
+endif
+
 EXTRA_DIST += examples/README.md

@@ -42,7 +42,7 @@ all_ok() {
     fi
 }
 
-plan 18
+plan 21
 all_ok "a program that no launcher started" 1 "$builddir/tests/mpi_plain"
 for flavour in openmpi mpich; do
     if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
@@ -58,6 +58,24 @@ for flavour in openmpi mpich; do
             "mpirun.$flavour" -n 3 "$builddir/tests/mpi_levels_$flavour" "$level"
     done
 done
+# identical NAME COMMAND...: each rank, or the first for all, compares with the loop and says so.
+identical() {
+    expect "$1 as 4 ranks: results identical" identical_to_loop "$@"
+}
+
+identical_to_loop() {
+    shift
+    timeout 150 mpirun.openmpi -n 4 "$@" >"$tap_scratch/said" 2>&1 || { cat "$tap_scratch/said"; return 1; }
+    grep -q 'results identical: yes' "$tap_scratch/said" && ! grep 'identical: no' "$tap_scratch/said"
+}
+
+if found mpirun.openmpi && [ -x "$builddir/examples/flame" ]; then
+    identical flame "$builddir/examples/flame"
+    identical align "$builddir/examples/align" -q OPSD_HUMAN /usr/share/EMBOSS/test/swiss/seq.dat
+    identical ode_sweep "$builddir/examples/ode_sweep"
+else
+    skip_promised "no mpirun.openmpi, or no examples for it" 3
+fi
 if found mpirun.openmpi; then
     OMPI_MCA_btl=tcp,self all_ok "openmpi: 2 ranks over tcp" 2 \
         mpirun.openmpi -n 2 "$builddir/tests/mpi_plain"
