@@ -135,8 +135,11 @@ int main(int argc, char **argv)
     struct cell *cells = calloc((size_t)count + 1, sizeof *cells);
     struct cell *by_loop = calloc((size_t)count + 1, sizeof *by_loop);
     struct cell *by_map = calloc((size_t)count + 1, sizeof *by_map);
-    if (cells == NULL || by_loop == NULL || by_map == NULL)
+    if (cells == NULL || by_loop == NULL || by_map == NULL) {
+        fprintf(stderr, "flame: no memory for %d cells\n", count);
         MPI_Abort(MPI_COMM_WORLD, 1);
+        return EXIT_FAILURE;
+    }
     const double loop_seconds = simulate(before, cells, by_loop, first, count);
     const double map_seconds = simulate(after, cells, by_map, first, count);
     const double share = busiest_share(by_loop, count);
