@@ -132,14 +132,15 @@ int main(int argc, char **argv)
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     const int first = (int)((long)CELLS * rank / size);
     const int count = (int)((long)CELLS * (rank + 1) / size) - first;
-    struct cell *cells = calloc((size_t)count + 1, sizeof *cells);
-    struct cell *by_loop = calloc((size_t)count + 1, sizeof *by_loop);
-    struct cell *by_map = calloc((size_t)count + 1, sizeof *by_map);
-    if (cells == NULL || by_loop == NULL || by_map == NULL) {
+    /* This step's cells, and the next one's twice. */
+    struct cell *cells = calloc(3 * (size_t)count + 1, sizeof *cells);
+    if (cells == NULL) {
         fprintf(stderr, "flame: no memory for %d cells\n", count);
         MPI_Abort(MPI_COMM_WORLD, 1);
         return EXIT_FAILURE;
     }
+    struct cell *by_loop = cells + count;
+    struct cell *by_map = by_loop + count;
     const double loop_seconds = simulate(before, cells, by_loop, first, count);
     const double map_seconds = simulate(after, cells, by_map, first, count);
     const double share = busiest_share(by_loop, count);
@@ -152,8 +153,6 @@ int main(int argc, char **argv)
                CELLS, size, 100 * share, loop_seconds, map_seconds, loop_seconds / map_seconds,
                same ? "yes" : "no");
     free(cells);
-    free(by_loop);
-    free(by_map);
     MPI_Finalize();
     return same ? EXIT_SUCCESS : EXIT_FAILURE;
 }
