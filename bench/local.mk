@@ -9,7 +9,7 @@ BENCH_FLAGS = --quick
 
 EXTRA_LTLIBRARIES = bench/libbench.la
 bench_libbench_la_SOURCES = bench/cell.c bench/cell.h bench/clock.h bench/measure.c bench/measure.h \
-    bench/runners.c bench/runners.h bench/stats.c bench/stats.h bench/work.c bench/work.h
+    bench/random.h bench/runners.c bench/runners.h bench/stats.c bench/stats.h bench/work.c bench/work.h
 
 if HAVE_TBB
 EXTRA_LTLIBRARIES += bench/libbench_tbb.la
@@ -83,7 +83,7 @@ bench/openmp-libomp.$(OBJEXT): bench/openmp.c bench/runners.h include/fastmap.h
 
 # Thousands of ranks in simulated time.
 EXTRA_PROGRAMS += bench/simulate
-bench_simulate_SOURCES = bench/simulate.c bench/simulate.h bench/simulate_events.c bench/simulate_peers.c \
+bench_simulate_SOURCES = bench/simulate.c bench/random.h bench/simulate.h bench/simulate_events.c bench/simulate_peers.c \
     bench/simulate_ranks.c bench/simulate_steal.c bench/simulate_work.c
 bench_simulate_LDADD = libfastmap-internal.la -lm
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "random.h"
 #include "simulate.h"
 
 #define SLOW 10.0 /* times as long, on the slow node */
@@ -16,10 +17,7 @@ const char *const sim_owns[] = {"root", "distributed", "clustered", NULL};
 
 double sim_uniform01(uint64_t x)
 {
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return ((double)((x ^ x >> 31) >> 11) + 0.5) / 9007199254740992.0;
+    return bench_uniform01(x + BENCH_GOLDEN);
 }
 
 size_t sim_total(void)

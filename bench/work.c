@@ -6,6 +6,7 @@
 #include "work.h"
 
 #include "clock.h"
+#include "random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -67,13 +68,10 @@ struct bench_cost bench_calibrate(void)
 
 /* ---- Shapes ------------------------------------------------------------------------------------ */
 
-/* A uniform deviate in (0, 1) that depends on i only (splitmix64). */
+/* A uniform deviate in (0, 1) that depends on i only. */
 static double deviate(uint64_t i)
 {
-    uint64_t z = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return ((double)((z ^ z >> 31) >> 11) + 0.5) * 0x1p-53;
+    return bench_uniform01((i + 1) * BENCH_GOLDEN);
 }
 
 static double w_uniform(size_t i, size_t n)
