@@ -7,6 +7,7 @@
  */
 #include "sched/ranks.h"
 
+#include <fastmap.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,10 +100,8 @@ static void end_all(struct fm_sched_ranks *ranks)
     if (ranks->ended)
         return;
     ranks->ended = true;
-    for (int i = 0; i < ranks->edge_count; i++) {
-        ranks->edges[i].ended_by_us = true;
+    for (int i = 0; i < ranks->edge_count; i++)
         send_plain(ranks, ranks->edges[i].rank, FM_SCHED_END);
-    }
 }
 
 static struct fm_sched_edge *edge_of(const struct fm_sched_ranks *ranks, int rank)
@@ -273,7 +272,7 @@ static void receive_give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edg
         return;
     *job = job_open(ranks, edge->rank, message);
     if (*job < 0)
-        fm_sched_ranks_fail(ranks, -1);
+        fm_sched_ranks_fail(ranks, FASTMAP_ERR_MEMORY);
 }
 
 static void receive_result(struct fm_sched_ranks *ranks, int from,
@@ -307,7 +306,7 @@ void fm_sched_ranks_receive(struct fm_sched_ranks *ranks, int from,
     case FM_SCHED_DONE: edge->done = true; break;
     case FM_SCHED_STOP: fm_sched_ranks_stop(ranks); break;
     case FM_SCHED_END:
-        edge->ended_by_them = true;
+        edge->ended = true;
         if (ranks->code == 0)
             ranks->code = message->code;
         end_all(ranks);
@@ -353,7 +352,7 @@ void fm_sched_ranks_fail(struct fm_sched_ranks *ranks, int code)
 bool fm_sched_ranks_is_through(const struct fm_sched_ranks *ranks)
 {
     for (int i = 0; i < ranks->edge_count; i++)
-        if (!ranks->edges[i].ended_by_us || !ranks->edges[i].ended_by_them)
+        if (!ranks->edges[i].ended)
             return false;
     return ranks->ended;
 }
@@ -403,7 +402,7 @@ bool fm_sched_ranks_is_valid(const struct fm_sched_ranks *ranks)
             return false;
     }
     for (int i = 0; i < ranks->edge_count; i++)
-        if (ranks->edges[i].demand < 0 || ranks->edges[i].ended_by_us != ranks->ended)
+        if (ranks->edges[i].demand < 0)
             return false;
     return true;
 }

@@ -95,8 +95,7 @@ struct fm_sched_edge {
     bool is_parent;
     bool done;  /* a child: its subtree is */
     bool heard; /* it takes part in this map */
-    bool ended_by_us;
-    bool ended_by_them;
+    bool ended; /* nothing more comes from it */
 };
 
 struct fm_sched_job {
