@@ -40,8 +40,8 @@ static const struct flavour flavours[] = {
 
 static struct fm_engine_world world = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static pthread_mutex_t search = PTHREAD_MUTEX_INITIALIZER;
-static enum { UNKNOWN, ALONE, RANKED } found_is = UNKNOWN; /* under `search` */
-static _Atomic int found;                                  /* the same, to be read without */
+enum { UNKNOWN, ALONE, RANKED };
+static _Atomic int found = UNKNOWN; /* changed under `search`; release: `world` is complete */
 
 /* ---- Which MPI ---- */
 
@@ -135,6 +135,15 @@ static void settle_on_node(void)
 
 /* ---- The search ---- */
 
+static void leave_world(void)
+{
+    world.tier->stop();
+    free(world.edges);
+    world.edges = NULL;
+    world.edge_count = 0;
+    world.maps = 0;
+}
+
 /* Joins the communicator (NULL: all ranks). True: this is one rank of several; else why may say why not. */
 static bool join_world(const int *comm, char *why, size_t bytes)
 {
@@ -147,19 +156,15 @@ static bool join_world(const int *comm, char *why, size_t bytes)
         world.tier = find_tier(flavour, why, bytes);
     if (world.tier == NULL || world.tier->start(&world.is, comm, why, bytes) != 0)
         return false;
-    if (comm == NULL && launched_size() > world.is.size) {
+    if (comm == NULL && launched_size() > world.is.size)
         (void)snprintf(why, bytes,
                        "the launcher started %d ranks, but the program's %s sees %d: use the "
                        "launcher of the MPI that the program is linked with",
                        launched_size(), flavour->name, world.is.size);
-        return false;
-    }
-    if (world.is.size < 2) {
-        world.tier->stop();
-        return false;
-    }
-    if (!find_neighbours()) {
+    else if (world.is.size > 1 && !find_neighbours())
         (void)snprintf(why, bytes, "no memory for the list of ranks");
+    if (world.is.size < 2 || why[0] != '\0') {
+        leave_world();
         return false;
     }
     settle_on_node();
@@ -169,8 +174,7 @@ static bool join_world(const int *comm, char *why, size_t bytes)
 /* Under `search`. */
 static void conclude(bool ranked)
 {
-    found_is = ranked ? RANKED : ALONE;
-    atomic_store_explicit(&found, (int)found_is, memory_order_release);
+    atomic_store_explicit(&found, ranked ? RANKED : ALONE, memory_order_release);
 }
 
 int fm_engine_set_comm(int handle)
@@ -184,13 +188,8 @@ int fm_engine_set_comm(int handle)
         pthread_mutex_unlock(&search);
         return fm_base_fail(FASTMAP_ERR_STATE, "a map is on: set the communicator between maps");
     }
-    if (found_is == RANKED) {
-        world.tier->stop();
-        free(world.edges);
-        world.edges = NULL;
-        world.edge_count = 0;
-        world.maps = 0;
-    }
+    if (atomic_load_explicit(&found, memory_order_relaxed) == RANKED)
+        leave_world();
     conclude(join_world(&handle, why, sizeof why));
     pthread_mutex_unlock(&search);
     return why[0] == '\0' ? 0
@@ -200,14 +199,14 @@ int fm_engine_set_comm(int handle)
 static int search_world(const struct fastmap_session *session)
 {
     pthread_mutex_lock(&search);
-    if (found_is == UNKNOWN) {
+    if (atomic_load_explicit(&found, memory_order_relaxed) == UNKNOWN) {
         char why[256] = "";
         conclude(join_world(NULL, why, sizeof why));
         if (why[0] != '\0')
             fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
                         "%s; maps stay in their ranks", why);
     }
-    const int answer = (int)found_is;
+    const int answer = atomic_load_explicit(&found, memory_order_relaxed);
     pthread_mutex_unlock(&search);
     return answer;
 }
@@ -231,6 +230,5 @@ void fm_engine_world_after_fork(void)
 {
     pthread_mutex_init(&search, NULL);
     pthread_mutex_init(&world.mutex, NULL);
-    found_is = ALONE;
-    atomic_store_explicit(&found, ALONE, memory_order_release);
+    conclude(false);
 }
