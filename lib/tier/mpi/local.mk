@@ -4,7 +4,7 @@
 fm_mpi_cflags = $(AM_CFLAGS)
 fm_mpi_ldflags = $(AM_LDFLAGS) -module -avoid-version -shared -no-undefined \
     -Wl,--version-script=$(top_srcdir)/lib/tier/mpi/plugin.map
-EXTRA_DIST += lib/tier/mpi/plugin.map lib/tier/mpi/mpi.c lib/tier/ranks.h
+EXTRA_DIST += lib/tier/mpi/plugin.map
 
 if HAVE_OPENMPI
 pkglib_LTLIBRARIES += fastmap-openmpi.la
