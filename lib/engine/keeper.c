@@ -13,12 +13,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "engine/engine.h"
 #include "engine/policy.h"
 #include "engine/progress.h"
@@ -177,15 +177,8 @@ static void make_keeper(void)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&keeper.called, &attributes);
     pthread_condattr_destroy(&attributes);
-    sigset_t all;
-    sigset_t old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     keeper.stop = false;
-    keeper.made = pthread_create(&keeper.thread, NULL, keeper_main, NULL) == 0;
-    if (keeper.made)
-        (void)pthread_setname_np(keeper.thread, "fastmap-keeper");
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    keeper.made = fm_base_thread_start(&keeper.thread, keeper_main, NULL, "fastmap-keeper");
 }
 
 /* Under the mutex. A process that may not have another thread computes in line. */

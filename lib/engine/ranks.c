@@ -20,7 +20,6 @@
 
 #include <limits.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +28,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "engine/history.h"
 #include "engine/map.h"
 #include "engine/progress.h"
@@ -428,7 +428,7 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t called;
     bool made;
-    struct group *group; /* under the world's mutex too, once the porter has it */
+    struct group *group; /* that it looks after; cannot end while `mutex` is held */
 } porter = {.mutex = PTHREAD_MUTEX_INITIALIZER, .called = PTHREAD_COND_INITIALIZER};
 
 static void sleep_ns(uint64_t ns)
@@ -464,14 +464,9 @@ static void call_porter(struct group *group)
     pthread_mutex_lock(&porter.mutex);
     if (!porter.made && group != NULL) {
         pthread_t thread;
-        sigset_t all;
-        sigset_t old;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        porter.made = pthread_create(&thread, NULL, porter_main, NULL) == 0;
+        porter.made = fm_base_thread_start(&thread, porter_main, NULL, "fastmap-porter");
         if (porter.made)
             (void)pthread_detach(thread);
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
     }
     porter.group = group;
     if (group != NULL)

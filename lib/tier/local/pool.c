@@ -33,11 +33,11 @@
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "tier/local/futex.h"
 #include "tier/local/local.h"
 #include "tier/local/run.h"
@@ -472,23 +472,13 @@ static bool start_worker(int index)
         return false;
     *worker = (struct worker){.index = index};
     atomic_store_explicit(&pool.workers[index], worker, memory_order_release);
-    sigset_t all;
-    sigset_t old;
-    sigfillset(&all);
-    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        sigdelset(&all, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int error = pthread_create(&worker->thread, NULL, worker_main, worker);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (error != 0) {
+    char name[16];
+    (void)snprintf(name, sizeof name, "fastmap-%hu", (unsigned short)index);
+    if (!fm_base_thread_start(&worker->thread, worker_main, worker, name)) {
         atomic_store_explicit(&pool.workers[index], NULL, memory_order_relaxed);
         free(worker);
         return false;
     }
-    char name[16];
-    (void)snprintf(name, sizeof name, "fastmap-%hu", (unsigned short)index);
-    (void)pthread_setname_np(worker->thread, name);
     return true;
 }
 
