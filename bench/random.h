@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Numbers that look drawn and depend on their argument only, so that every run and every peer sees the same. */
+/* Numbers that look drawn and depend on their argument only: every run and every peer sees the same. */
 #ifndef BENCH_RANDOM_H
 #define BENCH_RANDOM_H
 

@@ -38,8 +38,7 @@
 #define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
 #define ALONE_EVERY 16 /* short maps worth sharing: one is computed alone, to see its cost */
 
-/* Threads of the caller's session that may compute this map. */
-static int usable_width(const struct fm_engine_map *run)
+int fm_engine_usable_width(const struct fm_engine_map *run)
 {
     return run->map->n < 2 ? 1 : fm_engine_width(run->session);
 }
@@ -249,7 +248,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     run.cost_ns = map->element_seconds > 0 ? map->element_seconds * 1e9
                                            : fm_engine_history_cost_ns(fm_engine_identity(map));
     run.predicted_ns = run.cost_ns;
-    const int width = usable_width(&run);
+    const int width = fm_engine_usable_width(&run);
     run.frame = fm_local_open(map, 0, width, &run, run.cost_ns);
     if (run.frame == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY,

@@ -31,6 +31,9 @@ struct fm_engine_map {
     struct fastmap_failure failures[FASTMAP_REPORT_FAILURES]; /* ascending by index */
 };
 
+/* Threads of the caller's session that may compute this map. */
+int fm_engine_usable_width(const struct fm_engine_map *run);
+
 /* Computes the map, whose frame is open and pristine, with up to `width` threads, closes it and fills the
    report. run->between is called now and then. */
 void fm_engine_compute(struct fm_engine_map *run, int width, struct fastmap_report *report);

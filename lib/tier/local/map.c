@@ -119,6 +119,12 @@ void fm_local_share(struct fm_local_frame *frame)
     fm_local_pool_call();
 }
 
+void fm_local_stop(struct fm_local_frame *frame)
+{
+    atomic_store_explicit(&frame->own.stop, true, memory_order_seq_cst);
+    fm_local_interrupt(&frame->own);
+}
+
 /* One round through all threads for something of this map to do. */
 static bool help(struct fm_local_thread *self, const struct fm_local_map *map, size_t *unclaimed)
 {
@@ -153,12 +159,6 @@ static void sleep_until_left(struct fm_local_map *map)
     }
     fm_local_pool_caller_rests(map->owner, false);
     atomic_store_explicit(&map->helpers, 0, memory_order_relaxed);
-}
-
-void fm_local_stop(struct fm_local_frame *frame)
-{
-    atomic_store_explicit(&frame->own.stop, true, memory_order_seq_cst);
-    fm_local_interrupt(&frame->own);
 }
 
 static void wait_briefly(const struct fm_local_map *map)

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A map over ranks as the files that run it share it: jobs.c keeps what is to be computed, talk.c exchanges
+ * messages, porter.c does so meanwhile, shares.c gives all results to all, ranks.c is the call.
+ *
+ * A *job* is a run of elements with its inputs, its outputs and its failures: the caller's own map, or what
+ * another rank gave. Jobs wait in a queue until the calling thread computes them, one after the other, each
+ * with the help of this rank's other threads. Whatever nobody has begun can be given away meanwhile: first
+ * from the end of the queue, then out of the job that is being computed.
+ *
+ * The world's mutex protects everything in the group but the job that is being computed; functions are
+ * called under it unless they say otherwise.
+ */
+#ifndef FM_ENGINE_GROUP_H
+#define FM_ENGINE_GROUP_H
+
+#include "engine/map.h"
+#include "engine/terms.h"
+#include "engine/world.h"
+
+/* What became of a run of elements, as ranks tell each other. */
+struct fm_engine_tally {
+    uint64_t failed;
+    uint64_t skipped; /* not computed */
+    uint64_t listed;
+    double busy_ns; /* in elements */
+    struct fastmap_failure failures[FASTMAP_REPORT_FAILURES];
+};
+
+/* Before each message. All ranks run the same program, so it is sent as it lies in memory. */
+struct fm_engine_header {
+    struct fm_sched_message message;
+    struct fm_engine_terms terms;
+    uint64_t in_place;            /* GIVE: the owner's outputs lie where its inputs are */
+    struct fm_engine_tally tally; /* RESULT */
+};
+
+struct fm_engine_job {
+    struct fm_engine_map run;
+    struct fastmap_map work;    /* what the local tier computes: the elements that are still here */
+    struct fm_engine_job *next; /* in the queue */
+    char *memory;               /* inputs and outputs, where they are not the caller's */
+    int slot;                   /* in the scheduler's ledger */
+    size_t first;               /* index of its first element in the owner's map */
+    bool over;                  /* delivered: to be dropped by the thread that is inside, if any */
+    bool in_place;              /* an element's output replaces its input */
+    size_t skipped;             /* not computed, by whomever */
+    double busy_ns;             /* in elements, whoever computed them */
+    size_t away;                /* elements that others computed */
+};
+
+struct fm_engine_group {
+    struct fm_engine_world *world;
+    const struct fastmap_map *map;
+    struct fastmap_session *session;
+    struct fm_sched_ranks sched;
+    struct fm_engine_terms terms;
+    int tag;
+    struct fm_engine_job own;
+    struct fm_engine_job **jobs; /* by slot */
+    int *counts;                 /* for the exchange of shares, else NULL */
+    struct fm_engine_tally *tallies;
+    int job_slots;
+    struct fm_engine_job *queue;
+    struct fm_engine_job *current; /* its frame is open */
+    char differs[160];             /* where the ranks disagree */
+    _Atomic uint64_t polled_ticks;
+    int workers; /* most threads that computed */
+    size_t stolen;
+};
+
+/* ---- jobs.c ---- */
+
+/* A job for what another rank gave, with its inputs. NULL: no memory. */
+struct fm_engine_job *fm_engine_job_make(struct fm_engine_group *group, int slot,
+                                         const struct fm_engine_header *header, const char *inputs);
+
+/* Fills what the engine wants to know of a map. */
+void fm_engine_job_start(struct fm_engine_group *group, struct fm_engine_job *job, double cost_ns);
+
+/* Puts it into its slot, and into the queue if it has elements. False: no memory. */
+bool fm_engine_job_keep(struct fm_engine_group *group, struct fm_engine_job *job);
+
+/* Tells the ledger that elements of the job are in place; a job that is complete is over. */
+void fm_engine_job_deliver(struct fm_engine_group *group, struct fm_engine_job *job, size_t count);
+
+/* Drops a job that is over, unless its thread is inside. */
+void fm_engine_job_release(const struct fm_engine_group *group, struct fm_engine_job *job);
+void fm_engine_job_drop(struct fm_engine_job *job);
+
+struct fm_engine_tally fm_engine_job_tally(const struct fm_engine_job *job);
+void fm_engine_job_add(struct fm_engine_job *job, const struct fm_engine_tally *tally);
+
+/* The scheduler's ports; context: the group. */
+size_t fm_engine_jobs_unbegun(void *context);
+size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run);
+
+/* ---- talk.c ---- */
+
+extern const struct fm_sched_ports fm_engine_talk_ports;
+
+/* A first word to everybody near: I am here, and these are my terms. */
+void fm_engine_talk_hello(struct fm_engine_group *group);
+
+/* Gives, asks and reports, after something has changed. */
+void fm_engine_talk_decide(struct fm_engine_group *group);
+
+/* Receives, decides, sends. True: there was something. */
+bool fm_engine_talk(struct fm_engine_group *group);
+
+/* The same, without the mutex; and if it is time to, between batches of elements (context: the group). */
+bool fm_engine_talk_poll(struct fm_engine_group *group);
+void fm_engine_talk_between(void *context);
+
+/* The pause between looks at messages while there is something to compute, and whether nobody has looked
+   for so long. Without the mutex. */
+double fm_engine_talk_pause_ns(const struct fm_engine_group *group);
+bool fm_engine_talk_is_due(const struct fm_engine_group *group, double pause_ns);
+
+/* Waiting, without the mutex: for so long; and as fits a rank that has waited idle_ns. */
+void fm_engine_wait_ns(uint64_t ns);
+void fm_engine_wait_idle(const struct fm_engine_group *group, double idle_ns);
+
+/* ---- porter.c ---- */
+
+/* Gives the porter a map to look after, or none (NULL). Without the mutex. Where it cannot be made, the
+   caller talks alone. */
+void fm_engine_porter_call(struct fm_engine_group *group);
+
+/* ---- shares.c ---- */
+
+/* What this rank is the owner of. */
+void fm_engine_share_take(struct fm_engine_group *group);
+
+/* Gets the memory that replication needs, if the map is replicated. False: no memory. */
+bool fm_engine_share_prepare(struct fm_engine_group *group);
+
+/* All outputs and failures to all ranks. Collective; without the mutex. */
+void fm_engine_share_replicate(struct fm_engine_group *group);
+
+#endif

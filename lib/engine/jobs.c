@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Jobs: their memory, their queue, and what can be given away of them. See group.h.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/group.h"
+#include "tier/local/local.h"
+
+bool fm_engine_job_keep(struct fm_engine_group *group, struct fm_engine_job *job)
+{
+    if (job->slot >= group->job_slots) {
+        const int slots = job->slot + 16;
+        struct fm_engine_job **jobs =
+            realloc(group->jobs, (size_t)slots * sizeof(struct fm_engine_job *));
+        if (jobs == NULL)
+            return false;
+        while (group->job_slots < slots)
+            jobs[group->job_slots++] = NULL;
+        group->jobs = jobs;
+    }
+    group->jobs[job->slot] = job;
+    struct fm_engine_job **end = &group->queue;
+    while (*end != NULL)
+        end = &(*end)->next;
+    if (job->work.n > 0)
+        *end = job;
+    return true;
+}
+
+void fm_engine_job_start(struct fm_engine_group *group, struct fm_engine_job *job, double cost_ns)
+{
+    job->run = (struct fm_engine_map){
+        .session = group->session,
+        .map = &job->work,
+        .rank = group->world->is.rank,
+        .cost_ns = cost_ns,
+        .predicted_ns = cost_ns,
+    };
+}
+
+struct fm_engine_job *fm_engine_job_make(struct fm_engine_group *group, int slot,
+                                         const struct fm_engine_header *header, const char *inputs)
+{
+    const struct fastmap_map *map = group->map;
+    const struct fm_sched_message *given = &header->message;
+    const size_t in_bytes = (size_t)given->count * map->in_size;
+    const size_t out_bytes = (size_t)given->count * map->out_size;
+    const bool in_place = header->in_place != 0;
+    struct fm_engine_job *job = calloc(1, sizeof *job);
+    const size_t bytes = in_place ? in_bytes : in_bytes + out_bytes;
+    if (job == NULL || (job->memory = malloc(bytes + 2 * sizeof(max_align_t))) == NULL) {
+        free(job);
+        return NULL;
+    }
+    const size_t gap =
+        (in_bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    char *out = in_place ? job->memory : job->memory + gap;
+    if (in_bytes > 0)
+        memcpy(job->memory, inputs, in_bytes);
+    if (!in_place && out_bytes > 0)
+        memset(out, 0, out_bytes);
+    job->work = *map;
+    job->work.n = (size_t)given->count;
+    job->work.in = map->in_size > 0 ? job->memory : NULL;
+    job->work.out = map->out_size > 0 ? out : NULL;
+    job->work.element_seconds = 0;
+    job->slot = slot;
+    job->first = (size_t)given->first;
+    job->in_place = in_place;
+    fm_engine_job_start(group, job, given->cost_ns);
+    return job;
+}
+
+void fm_engine_job_drop(struct fm_engine_job *job)
+{
+    free(job->memory);
+    free(job);
+}
+
+void fm_engine_job_deliver(struct fm_engine_group *group, struct fm_engine_job *job, size_t count)
+{
+    const int slot = job->slot;
+    if (count == 0 || !fm_sched_ranks_delivered(&group->sched, slot, count) || job == &group->own)
+        return;
+    group->jobs[slot] = NULL;
+    job->over = true;
+}
+
+void fm_engine_job_release(const struct fm_engine_group *group, struct fm_engine_job *job)
+{
+    if (job->over && job != group->current)
+        fm_engine_job_drop(job);
+}
+
+/* ---- What becomes of them ---- */
+
+struct fm_engine_tally fm_engine_job_tally(const struct fm_engine_job *job)
+{
+    struct fm_engine_tally tally = {
+        .failed = job->run.failed,
+        .skipped = job->skipped,
+        .listed = job->run.listed,
+        .busy_ns = job->busy_ns,
+    };
+    memcpy(tally.failures, job->run.failures, sizeof tally.failures);
+    return tally;
+}
+
+void fm_engine_job_add(struct fm_engine_job *job, const struct fm_engine_tally *tally)
+{
+    job->skipped += (size_t)tally->skipped;
+    job->busy_ns += tally->busy_ns;
+    if (tally->failed > 0)
+        fm_engine_failures_merge(&job->run, (size_t)tally->failed, tally->failures,
+                                 (size_t)tally->listed);
+}
+
+/* ---- The scheduler's ports ---- */
+
+size_t fm_engine_jobs_unbegun(void *context)
+{
+    const struct fm_engine_group *group = context;
+    size_t sum = 0;
+    for (const struct fm_engine_job *job = group->queue; job != NULL; job = job->next)
+        sum += job->work.n;
+    if (group->current != NULL)
+        sum += fm_local_unbegun(group->current->run.frame);
+    return sum;
+}
+
+static size_t take_queued(struct fm_engine_group *group, size_t want, struct fm_sched_run *run)
+{
+    struct fm_engine_job **last = &group->queue;
+    while ((*last)->next != NULL)
+        last = &(*last)->next;
+    struct fm_engine_job *job = *last;
+    const size_t taken = want < job->work.n ? want : job->work.n;
+    job->work.n -= taken;
+    *run =
+        (struct fm_sched_run){.job = job->slot, .first = job->first + job->work.n, .count = taken};
+    if (job->work.n == 0)
+        *last = NULL;
+    return taken;
+}
+
+size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run)
+{
+    struct fm_engine_group *group = context;
+    if (group->queue != NULL)
+        return take_queued(group, want, run);
+    struct fm_engine_job *job = group->current;
+    size_t first = 0;
+    if (job == NULL)
+        return 0;
+    const size_t taken = fm_local_take(job->run.frame, want, &first);
+    job->run.taken += taken;
+    *run = (struct fm_sched_run){.job = job->slot, .first = job->first + first, .count = taken};
+    return taken;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Messages of a map over ranks: what goes with the scheduler's messages (terms, inputs, outputs, failures),
+ * what becomes of those that arrive, and how often anybody looks.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/group.h"
+#include "tier/local/local.h"
+
+#define LATENCY_NS 30000.0 /* from an ask to the first element, between busy processes */
+#define TALK_NS 100000.0   /* between looks at messages, at least */
+#define CROWDED_TALK_NS 1000000.0
+#define EAGER_NS 100000.0    /* a waiting rank looks all the time for so long ... */
+#define NAP_NS 20000u        /* ... and then sleeps for at least, and ... */
+#define NAP_MOST_NS 1000000u /* ... at most so long */
+
+/* ---- Sending ---- */
+
+/* The bytes that go with a message; all elements of a run lie in a row. */
+static const char *payload_of(const struct fm_engine_group *group,
+                              const struct fm_sched_message *message,
+                              const struct fm_sched_run *run, size_t *bytes)
+{
+    *bytes = 0;
+    if (run == NULL)
+        return NULL;
+    const struct fm_engine_job *job = group->jobs[run->job];
+    const bool give = message->kind == FM_SCHED_GIVE;
+    const size_t size = give ? group->map->in_size : group->map->out_size;
+    const char *base = give ? job->work.in : job->work.out;
+    *bytes = run->count * size;
+    return *bytes > 0 ? base + (run->first - job->first) * size : NULL;
+}
+
+static void send(void *context, int rank, const struct fm_sched_message *message,
+                 const struct fm_sched_run *run)
+{
+    struct fm_engine_group *group = context;
+    struct fm_engine_header header = {.message = *message, .terms = group->terms};
+    size_t payload_bytes;
+    const char *payload = payload_of(group, message, run, &payload_bytes);
+    if (message->kind == FM_SCHED_GIVE)
+        header.in_place = group->jobs[run->job]->in_place;
+    if (message->kind == FM_SCHED_RESULT)
+        header.tally = fm_engine_job_tally(group->jobs[run->job]);
+    char *bytes = malloc(sizeof header + payload_bytes);
+    if (bytes == NULL) {
+        fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
+                    "no memory for a message to rank %d: the job cannot go on", rank);
+        abort(); /* the other ranks would wait for ever */
+    }
+    memcpy(bytes, &header, sizeof header);
+    if (payload_bytes > 0)
+        memcpy(bytes + sizeof header, payload, payload_bytes);
+    (void)group->world->tier->send(rank, group->tag, bytes, sizeof header + payload_bytes);
+}
+
+const struct fm_sched_ports fm_engine_talk_ports = {
+    .send = send, .unbegun = fm_engine_jobs_unbegun, .take = fm_engine_jobs_take};
+
+void fm_engine_talk_hello(struct fm_engine_group *group)
+{
+    const struct fm_sched_message hello = {.kind = FM_SCHED_ASK};
+    for (int i = 0; i < group->world->edge_count; i++)
+        send(group, group->world->edges[i].rank, &hello, NULL);
+}
+
+/* ---- Receiving ---- */
+
+static void note_difference(struct fm_engine_group *group, int from,
+                            const struct fm_engine_header *header)
+{
+    const char *what = fm_engine_terms_differ(&group->terms, &header->terms);
+    if (what == NULL || header->message.kind == FM_SCHED_END)
+        return;
+    (void)snprintf(group->differs, sizeof group->differs, "rank %d and rank %d differ in %s",
+                   group->world->is.rank, from, what);
+    fm_sched_ranks_fail(&group->sched, FASTMAP_ERR_RANKS);
+}
+
+static void receive_inputs(struct fm_engine_group *group, int slot,
+                           const struct fm_engine_header *header, const char *payload)
+{
+    struct fm_engine_job *job = fm_engine_job_make(group, slot, header, payload);
+    if (job != NULL && fm_engine_job_keep(group, job))
+        return;
+    if (job != NULL)
+        fm_engine_job_drop(job);
+    fm_sched_ranks_fail(&group->sched, FASTMAP_ERR_MEMORY);
+}
+
+static void receive_outputs(struct fm_engine_group *group, const struct fm_sched_run *run,
+                            const struct fm_engine_header *header, const char *payload)
+{
+    struct fm_engine_job *job = group->jobs[run->job];
+    const size_t size = group->map->out_size;
+    if (size > 0)
+        memcpy((char *)job->work.out + (run->first - job->first) * size, payload,
+               run->count * size);
+    job->away += run->count;
+    fm_engine_job_add(job, &header->tally);
+    fm_engine_job_deliver(group, job, run->count);
+    fm_engine_job_release(group, job);
+}
+
+static size_t payload_expected(const struct fm_engine_group *group,
+                               const struct fm_sched_message *message)
+{
+    switch (message->kind) {
+    case FM_SCHED_GIVE: return (size_t)message->count * group->map->in_size;
+    case FM_SCHED_RESULT: return (size_t)message->count * group->map->out_size;
+    default: return 0;
+    }
+}
+
+static void receive(void *context, int from, char *bytes, size_t size)
+{
+    struct fm_engine_group *group = context;
+    struct fm_engine_header header;
+    struct fm_sched_run run;
+    int slot;
+    if (size >= sizeof header) {
+        memcpy(&header, bytes, sizeof header);
+        note_difference(group, from, &header);
+        if (group->sched.code == 0 &&
+            size - sizeof header != payload_expected(group, &header.message))
+            fm_sched_ranks_fail(&group->sched, FASTMAP_ERR_RANKS);
+        fm_sched_ranks_receive(&group->sched, from, &header.message, &slot, &run);
+        if (slot >= 0 && group->sched.code == 0)
+            receive_inputs(group, slot, &header, bytes + sizeof header);
+        if (run.count > 0)
+            receive_outputs(group, &run, &header, bytes + sizeof header);
+    }
+    free(bytes);
+}
+
+/* ---- Talking ---- */
+
+/* Begins no more elements here: what waits is over, what is being computed stops at its next element. Again
+   and again, for what was under way when the others heard of it. */
+static void halt(struct fm_engine_group *group)
+{
+    while (group->queue != NULL) {
+        struct fm_engine_job *job = group->queue;
+        group->queue = job->next;
+        job->skipped += job->work.n;
+        if (group->sched.code == 0)
+            fm_engine_job_deliver(group, job, job->work.n);
+        fm_engine_job_release(group, job);
+    }
+    if (group->current != NULL)
+        fm_local_stop(group->current->run.frame);
+}
+
+/* Pauses between looks at messages while there is something to compute. A look costs a microsecond, but where
+   ranks share processors MPI gives the processor to another in it. */
+double fm_engine_talk_pause_ns(const struct fm_engine_group *group)
+{
+    return group->world->crowded ? CROWDED_TALK_NS : TALK_NS;
+}
+
+/* How long a rank that computes may take to look at its messages: its pause, and as long as an element of
+   its lasts or until its porter looks. */
+static double silence_ns(const struct fm_engine_group *group)
+{
+    const double cost_ns = group->sched.cost_ns;
+    const double pause_ns = fm_engine_talk_pause_ns(group);
+    const double porter_ns = group->world->is.any_thread ? 2 * pause_ns : cost_ns;
+    const double element_ns = cost_ns < porter_ns ? cost_ns : porter_ns;
+    return element_ns > pause_ns ? element_ns : pause_ns;
+}
+
+void fm_engine_talk_decide(struct fm_engine_group *group)
+{
+    group->sched.busy = group->current != NULL;
+    group->sched.link.latency_ns = LATENCY_NS + silence_ns(group);
+    fm_sched_ranks_turn(&group->sched);
+}
+
+bool fm_engine_talk(struct fm_engine_group *group)
+{
+    struct fm_sched_ranks *sched = &group->sched;
+    const bool any = group->world->tier->poll(group->tag, receive, group);
+    if (group->current != NULL) {
+        if (group->current->run.cost_ns > 0)
+            sched->cost_ns = group->current->run.cost_ns;
+        if (atomic_load_explicit(&group->current->run.stopped, memory_order_relaxed))
+            fm_sched_ranks_stop(sched);
+    }
+    fm_engine_talk_decide(group);
+    if (sched->stopped || sched->code != 0)
+        halt(group);
+    atomic_store_explicit(&group->polled_ticks, fm_base_ticks(), memory_order_relaxed);
+    return any;
+}
+
+bool fm_engine_talk_poll(struct fm_engine_group *group)
+{
+    pthread_mutex_lock(&group->world->mutex);
+    const bool any = fm_engine_talk(group);
+    pthread_mutex_unlock(&group->world->mutex);
+    return any;
+}
+
+bool fm_engine_talk_is_due(const struct fm_engine_group *group, double pause_ns)
+{
+    const uint64_t then = atomic_load_explicit(&group->polled_ticks, memory_order_relaxed);
+    return fm_base_ticks() - then > fm_base_ns_to_ticks(pause_ns);
+}
+
+void fm_engine_talk_between(void *context)
+{
+    struct fm_engine_group *group = context;
+    if (fm_engine_talk_is_due(group, fm_engine_talk_pause_ns(group)))
+        (void)fm_engine_talk_poll(group);
+}
+
+/* ---- Waiting ---- */
+
+void fm_engine_wait_ns(uint64_t ns)
+{
+    const struct timespec time = {.tv_sec = 0, .tv_nsec = (long)ns};
+    (void)nanosleep(&time, NULL);
+}
+
+/* Eager at first, since work or the end may be a message away; then in sleeps of a quarter of the time that
+   has been waited already, so that an idle rank leaves its core to others and is late by little. */
+void fm_engine_wait_idle(const struct fm_engine_group *group, double idle_ns)
+{
+    const double nap_ns = idle_ns / 4;
+    if (!group->world->crowded && idle_ns < EAGER_NS)
+        sched_yield();
+    else
+        fm_engine_wait_ns(nap_ns < NAP_NS        ? NAP_NS
+                          : nap_ns < NAP_MOST_NS ? (uint64_t)nap_ns
+                                                 : NAP_MOST_NS);
+}
