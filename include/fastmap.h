@@ -222,7 +222,7 @@ FASTMAP_API int fastmap_run(const struct fastmap_map *map, struct fastmap_report
 
 /**
  * Sets the ranks that maps of this process are computed by. fastmap_mpi.h has it as
- * fastmap_set_comm(MPI_Comm); Fortran passes its communicator as it is.
+ * fastmap_set_comm(MPI_Comm); a Fortran communicator is the argument itself.
  *
  * @param fortran_comm  a communicator by its Fortran handle; it is duplicated, and stays the caller's. The
  *                      null communicator: this process computes alone.
