@@ -6,7 +6,10 @@ fm_sources = lib/api.c
 
 include lib/base/local.mk
 include lib/sched/local.mk
+include lib/wire/local.mk
+include lib/program/local.mk
 include lib/tier/local/local.mk
+include lib/tier/process/local.mk
 include lib/tier/mpi/local.mk
 include lib/engine/local.mk
 include lib/fortran/local.mk

@@ -9,14 +9,17 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 arrows='
 base       : base                                :
 sched      : base sched                          :
+wire       : base wire                           :
+program    : base wire program                   : openssl
 tier       : base tier                           :
 tier/local : base tier tier/local                : hwloc
+tier/process : base wire program tier tier/process :
 tier/mpi   : tier tier/mpi                       : mpi
-engine     : base sched tier tier/local engine   :
+engine     : base sched wire program tier tier/local tier/process engine :
 fortran    : base api fortran                    :
 api        : base engine                         :
 '
-libraries='hwloc mpi curl omp'
+libraries='hwloc mpi curl openssl omp'
 plan 6
 
 cd "$srcdir/lib" || exit 1
