@@ -383,6 +383,17 @@ TEST(an_unknown_variable_is_refused_with_the_nearest_one)
     end();
 }
 
+TEST(what_a_process_tells_its_workers_is_no_setting)
+{
+    begin();
+    setenv("FASTMAP_WORKER_FD", "3", 1);
+    struct fm_base_settings settings;
+    CHECK_EQ_INT(fm_base_settings_load(NULL, &settings), 0);
+    fm_base_settings_free(&settings);
+    unsetenv("FASTMAP_WORKER_FD");
+    end();
+}
+
 TEST(an_unknown_value_is_refused_by_variable)
 {
     begin();

@@ -73,12 +73,20 @@ static int fail_unknown_variable(const char *name, size_t length)
         unknown, meant_variable, keys);
 }
 
+/* FASTMAP_CONFIG is read elsewhere, and FASTMAP_WORKER_... is what a process and its workers tell each other. */
+static bool is_no_setting(const char *entry, size_t length)
+{
+    static const char config[] = FM_BASE_SETTING_PREFIX "CONFIG";
+    static const char worker[] = FM_BASE_SETTING_PREFIX "WORKER_";
+    return (length == sizeof config - 1 && memcmp(entry, config, length) == 0) ||
+           strncmp(entry, worker, sizeof worker - 1) == 0;
+}
+
 /* One "NAME=value" whose name begins with FASTMAP_. An empty value says nothing. */
 static int take_variable(const char *entry, struct fm_base_layer *layer)
 {
     const size_t length = strcspn(entry, "=");
-    static const char config_name[] = FM_BASE_SETTING_PREFIX "CONFIG";
-    if (length == sizeof config_name - 1 && memcmp(entry, config_name, length) == 0)
+    if (is_no_setting(entry, length))
         return 0;
     const enum fm_base_key key = fm_base_settings_find_variable(entry, length);
     if (key == FM_BASE_KEYS)
