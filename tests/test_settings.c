@@ -387,7 +387,6 @@ TEST(what_a_process_tells_its_workers_is_no_setting)
 {
     begin();
     setenv("FASTMAP_WORKER_FD", "3", 1);
-    struct fm_base_settings settings;
     CHECK_EQ_INT(fm_base_settings_load(NULL, &settings), 0);
     fm_base_settings_free(&settings);
     unsetenv("FASTMAP_WORKER_FD");
