@@ -5,9 +5,10 @@
 #   Shell tests are tests/NAME.sh on tap.sh. Those that look at what is installed are left out of
 #   check-san and check-tsan.
 
-c_tests = tests/test_base tests/test_settings tests/fuzz/test_fuzz_replay tests/test_sched tests/test_ranks \
+c_tests = tests/test_base tests/test_settings tests/test_wire_worker $(fuzz_tests) tests/test_sched tests/test_ranks \
     tests/test_topology tests/test_map tests/test_local tests/test_stress tests/test_progress \
     tests/test_align
+fuzz_tests = tests/fuzz/test_fuzz_settings tests/fuzz/test_fuzz_worker
 fortran_tests = tests/test_fortran
 shell_tests = tests/examples.sh tests/mpi.sh
 installed_tests = tests/exports.sh tests/install.sh
@@ -24,8 +25,13 @@ tests_test_settings_LDADD = $(test_internal)
 tests_test_settings_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_test_topology_LDADD = $(test_internal) -lm
 tests_test_topology_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
-tests_fuzz_test_fuzz_replay_SOURCES = tests/fuzz/test_fuzz_replay.c tests/fuzz/fuzz_settings.c
-tests_fuzz_test_fuzz_replay_LDADD = $(test_internal)
+tests_test_wire_worker_LDADD = $(test_internal)
+# A fuzz target is tests/fuzz/fuzz_NAME.c; the test runs it on its corpus.
+fuzz_replay = tests/fuzz/test_fuzz_replay.c tests/fuzz/fuzz.h
+tests_fuzz_test_fuzz_settings_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_settings.c
+tests_fuzz_test_fuzz_settings_LDADD = $(test_internal)
+tests_fuzz_test_fuzz_worker_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_worker.c
+tests_fuzz_test_fuzz_worker_LDADD = $(test_internal)
 tests_test_sched_LDADD = $(test_internal) -lm
 tests_test_ranks_LDADD = $(test_internal)
 tests_test_map_LDADD = $(test_public) -lm

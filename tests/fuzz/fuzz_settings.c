@@ -13,28 +13,24 @@
 
 #include "base/error.h"
 #include "base/settings_file.h"
+#include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool is_so)
-{
-    if (!is_so)
-        abort();
-}
+const char fuzz_corpus[] = "settings";
 
 static void expect_valid(const struct fm_base_layer *layer, unsigned lines)
 {
     struct fm_base_settings settings = {0};
     for (size_t key = 0; key < FM_BASE_KEYS; key++)
-        expect(layer->values[key].line <= lines);
+        fuzz_expect(layer->values[key].line <= lines);
     fm_base_settings_store(layer, &settings);
-    expect(settings.exec_policy <= FASTMAP_EXEC_POLICY_LOCAL);
-    expect(settings.verbosity <= FASTMAP_VERBOSITY_LOUD);
-    expect(settings.max_local_workers >= 0 && settings.max_local_workers <= 4096);
-    expect(settings.bind <= FASTMAP_BIND_NONE);
-    expect(settings.progress <= FASTMAP_PROGRESS_OFF);
+    fuzz_expect(settings.exec_policy <= FASTMAP_EXEC_POLICY_LOCAL);
+    fuzz_expect(settings.verbosity <= FASTMAP_VERBOSITY_LOUD);
+    fuzz_expect(settings.max_local_workers >= 0 && settings.max_local_workers <= 4096);
+    fuzz_expect(settings.bind <= FASTMAP_BIND_NONE);
+    fuzz_expect(settings.progress <= FASTMAP_PROGRESS_OFF);
     const char *secret = layer->values[FM_BASE_KEY_SECRET].text;
-    expect(secret == NULL || (secret[0] != '\0' && strcspn(secret, " \t\r\n") == strlen(secret)));
+    fuzz_expect(secret == NULL ||
+                (secret[0] != '\0' && strcspn(secret, " \t\r\n") == strlen(secret)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -49,11 +45,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fm_base_layer layer = {0};
     fm_base_fail(0, "%s", "");
     const int rc = fm_base_settings_parse_file("file", text, size, &layer);
-    expect(rc == 0 || rc == FASTMAP_ERR_CONFIG);
+    fuzz_expect(rc == 0 || rc == FASTMAP_ERR_CONFIG);
     if (rc == 0)
         expect_valid(&layer, (unsigned)size);
     else
-        expect(strncmp(fm_base_last_error(), "file:", 5) == 0);
+        fuzz_expect(strncmp(fm_base_last_error(), "file:", 5) == 0);
     free(text);
     return 0;
 }
