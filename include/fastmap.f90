@@ -29,7 +29,8 @@ module fastmap_mod
    integer(c_int), parameter, public :: &
       FASTMAP_ERR_ARGUMENT = -1, FASTMAP_ERR_OVERFLOW = -2, FASTMAP_ERR_OVERLAP = -3, &
       FASTMAP_ERR_ELEMENT = -4, FASTMAP_ERR_CONFIG = -5, FASTMAP_ERR_SECRET = -6, &
-      FASTMAP_ERR_MEMORY = -7, FASTMAP_ERR_STATE = -8, FASTMAP_ERR_RANKS = -9
+      FASTMAP_ERR_MEMORY = -7, FASTMAP_ERR_STATE = -8, FASTMAP_ERR_RANKS = -9, &
+      FASTMAP_ERR_PROGRAM = -10
    integer(c_int), parameter, public :: FASTMAP_EXEC_POLICY_ADAPTIVE = 1, &
       FASTMAP_EXEC_POLICY_LOCAL = 2
    integer(c_int), parameter, public :: FASTMAP_VERBOSITY_SILENT = 1, FASTMAP_VERBOSITY_QUIET = 2, &

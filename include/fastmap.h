@@ -52,7 +52,8 @@ enum fastmap_error {
     FASTMAP_ERR_SECRET = -6,   /**< a secret file is missing, malformed or open to others */
     FASTMAP_ERR_MEMORY = -7,   /**< no memory for the library's own bookkeeping */
     FASTMAP_ERR_STATE = -8,    /**< not allowed now, such as finalizing during a map */
-    FASTMAP_ERR_RANKS = -9     /**< the ranks of the job do not call the same map */
+    FASTMAP_ERR_RANKS = -9,    /**< the ranks of the job do not call the same map */
+    FASTMAP_ERR_PROGRAM = -10 /**< the function or its program cannot be given to another process */
 };
 
 /* ---- Element functions ------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 
 c_tests = tests/test_base tests/test_settings tests/test_wire_worker $(fuzz_tests) tests/test_sched tests/test_ranks \
     tests/test_topology tests/test_map tests/test_local tests/test_stress tests/test_progress \
-    tests/test_align
+    tests/test_align tests/test_module
 fuzz_tests = tests/fuzz/test_fuzz_settings tests/fuzz/test_fuzz_worker
 fortran_tests = tests/test_fortran
 shell_tests = tests/examples.sh tests/mpi.sh
@@ -42,6 +42,7 @@ tests_test_progress_LDADD = $(test_internal)
 tests_test_align_SOURCES = tests/test_align.c $(align_parts)
 tests_test_align_LDADD = $(test_public) -lm
 EXTRA_DIST += tests/fuzz/corpus
+tests_test_module_LDADD = $(test_internal)
 
 # A contained procedure as the function makes gfortran put code on the stack.
 tests_test_fortran_LDFLAGS = $(AM_LDFLAGS) -Wl,-z,execstack
@@ -49,6 +50,11 @@ tests_test_fortran_SOURCES = include/fastmap.f90 tests/fortran_elements.f90 test
 # A compiled module must be there before it is used.
 tests/fortran_elements.$(OBJEXT): include/fastmap.$(OBJEXT)
 tests/test_fortran.$(OBJEXT): include/fastmap.$(OBJEXT) tests/fortran_elements.$(OBJEXT)
+
+# A plugin: -rpath makes libtool build the shared object, which is never installed.
+check_LTLIBRARIES += tests/plugin.la
+tests_plugin_la_SOURCES = tests/plugin.c
+tests_plugin_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nonexistent
 
 TESTS = $(shell_tests)
 if HAVE_CUNIT

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A function is told by the file that it lies in and its distance from where that file is loaded, which
- * holds across processes whose address spaces differ. A large shared block is told by samples: reading all
- * of it before each map would cost more than many maps take, and what is to be caught is another block, not
- * an adversary.
+ * A function is told by the name of its file and its place in it (program/module.h), which holds across
+ * processes whose address spaces differ. A large shared block is told by samples: reading all of it before
+ * each map would cost more than many maps take, and what is to be caught is another block, not an adversary.
  */
 #include "engine/terms.h"
 
-#include <dlfcn.h>
-#include <link.h>
 #include <stddef.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#include "program/module.h"
 
 #define WHOLE_BYTES ((size_t)4 << 20) /* up to here all of a block is read, 0.4 ms */
 #define SAMPLE_BYTES ((size_t)4096)
@@ -21,13 +20,13 @@
 
 static uint64_t function_name(const void *function)
 {
-    Dl_info info;
-    struct link_map *module = NULL;
-    if (dladdr1(function, &info, (void **)&module, RTLD_DL_LINKMAP) == 0 || module == NULL)
+    const char *module;
+    uint64_t offset;
+    if (!fm_program_find(function, &module, &offset))
         return 0;
-    const char *slash = strrchr(module->l_name, '/');
-    const char *name = slash != NULL ? slash + 1 : module->l_name; /* "" for the program itself */
-    return XXH3_64bits_withSeed(name, strlen(name), (uintptr_t)function - module->l_addr);
+    const char *slash = strrchr(module, '/');
+    const char *name = slash != NULL ? slash + 1 : module; /* "" for the executable */
+    return XXH3_64bits_withSeed(name, strlen(name), offset);
 }
 
 static uint64_t block_name(const char *block, size_t size)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reads /proc/self/maps, a line a mapping: "start-end perms offset dev inode path". The path's newlines are
+ * written \012 there, and " (deleted)" is appended where the file has lost its name. The device is left
+ * out: on btrfs and overlay file systems it is not the one that stat() tells.
+ */
+#include "program/maps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char deleted[] = " (deleted)";
+
+static void take_path(const char *text, struct fm_program_mapping *found)
+{
+    size_t length = strcspn(text, "\n");
+    const size_t mark = sizeof deleted - 1;
+    found->is_deleted = length > mark && memcmp(text + length - mark, deleted, mark) == 0;
+    if (found->is_deleted)
+        length -= mark;
+    if (length >= sizeof found->path)
+        length = 0;
+    memcpy(found->path, text, length);
+    found->path[length] = '\0';
+}
+
+static bool is_at(const char *line, uintptr_t address, struct fm_program_mapping *found)
+{
+    uintptr_t start;
+    uintptr_t end;
+    int path = 0;
+    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %" SCNu64 " %n", &start, &end,
+               &found->inode, &path) != 3 ||
+        address < start || address >= end)
+        return false;
+    take_path(line + path, found);
+    return true;
+}
+
+bool fm_program_mapped(const void *address, struct fm_program_mapping *found)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (maps == NULL)
+        return false;
+    char *line = NULL;
+    size_t bytes = 0;
+    bool is_found = false;
+    while (!is_found && getline(&line, &bytes, maps) > 0)
+        is_found = is_at(line, (uintptr_t)address, found);
+    free(line);
+    fclose(maps);
+    return is_found;
+}
