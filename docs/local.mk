@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What is installed to be read. New pages are appended here.
+# What is installed to be read. New pages are appended here, a line each.
 
-dist_man_MANS = docs/man/fastmap.3 docs/man/fastmap.conf.5
-dist_doc_DATA = LICENSE README.md CHANGELOG.md SECURITY.md docs/ARCHITECTURE.md docs/FORTRAN.md docs/WORKER.md
+dist_man_MANS = docs/man/fastmap.3
+dist_man_MANS += docs/man/fastmap.conf.5
+dist_doc_DATA = LICENSE README.md CHANGELOG.md SECURITY.md
+dist_doc_DATA += docs/ARCHITECTURE.md
+dist_doc_DATA += docs/FORTRAN.md
+dist_doc_DATA += docs/PROTOCOL.md
+dist_doc_DATA += docs/WORKER.md

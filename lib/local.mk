@@ -13,6 +13,7 @@ include lib/tier/process/local.mk
 include lib/tier/mpi/local.mk
 include lib/engine/local.mk
 include lib/fortran/local.mk
+include lib/service/local.mk
 
 include_HEADERS = include/fastmap.h include/fastmap_mpi.h
 if HAVE_FORTRAN

@@ -61,6 +61,12 @@ if HAVE_CUNIT
 check_LTLIBRARIES += libtest.la
 check_PROGRAMS += $(c_tests)
 TESTS += $(c_tests)
+if HAVE_OPENSSL
+check_PROGRAMS += tests/test_service
+TESTS += tests/test_service
+tests_test_service_SOURCES = tests/test_service.c tests/fuzz/fuzz_service.c
+tests_test_service_LDADD = libtest.la libfastmap-service.la
+endif
 endif
 check_PROGRAMS += tests/mpi_plain
 tests_mpi_plain_SOURCES = tests/mpi_plain.c tests/mpi_ranks.c tests/mpi_ranks.h

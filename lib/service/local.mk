@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What the client of the service and fastmapd share: tokens, signatures, receipts. Not part of libfastmap,
+# which does not need OpenSSL: linked into what talks to the service.
+if HAVE_OPENSSL
+noinst_LTLIBRARIES += libfastmap-service.la
+libfastmap_service_la_SOURCES = lib/service/hex.c lib/service/hex.h lib/service/receipt.c lib/service/receipt.h \
+	lib/service/sign.c lib/service/sign.h lib/service/token.c lib/service/token.h
+libfastmap_service_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) -fvisibility=hidden
+libfastmap_service_la_LIBADD = $(OPENSSL_LIBS)
+endif
