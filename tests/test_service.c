@@ -96,12 +96,13 @@ static struct fm_service_receipt full_receipt(void)
                                          .computed = UINT64_MAX,
                                          .failed = UINT64_MAX,
                                          .failures = FM_SERVICE_FAILURES,
+                                         .raised = UINT32_MAX,
                                          .cpu_ns = UINT64_MAX,
                                          .charge = INT64_MAX,
                                          .spent = INT64_MAX,
                                          .left = INT64_MAX};
     for (size_t i = 0; i < FM_SERVICE_FAILURES; i++)
-        receipt.failure[i] = (struct fm_service_failure){UINT64_MAX - i, INT32_MIN};
+        receipt.failure[i] = (struct fm_service_failure){UINT64_MAX - i, UINT64_MAX, INT32_MIN};
     return receipt;
 }
 
@@ -120,38 +121,41 @@ TEST(the_longest_receipt_fits_and_is_read_back)
     CHECK_TRUE(found.charge == INT64_MAX && found.left == INT64_MAX, "%s", text);
 }
 
-#define RECEIPT                                                                         \
-    "map=b6c1f0e2a9d34c58 span=7 status=done computed=100 failed=2 failures=42:-3,7:1 " \
-    "cpu_ns=1234567 "                                                                   \
+#define RECEIPT                                                                           \
+    "map=b6c1f0e2a9d34c58 span=7 status=done computed=100 failed=2 failures=42+8:-3,7:1 " \
+    "raised=32 "                                                                          \
+    "cpu_ns=1234567 "                                                                     \
     "charge=18 spent=1218 left=998782"
 
 TEST(a_receipt_is_read_whole_or_not_at_all)
 {
     struct fm_service_receipt found = {.span = 99};
-    static const char *const wrong[] = {"",
-                                        "map=b6c1f0e2a9d34c58 span=7",
-                                        RECEIPT " span=7",
-                                        RECEIPT " ",
-                                        " " RECEIPT,
-                                        "map=b6c1f0e2a9d34c58 span=-7 status=done computed=1 "
-                                        "failed=0 failures=- cpu_ns=1 charge=1 spent=1 left=1",
-                                        "map=b6c1f0e2a9d34c58 span=7 status=fine computed=1 "
-                                        "failed=0 failures=- cpu_ns=1 charge=1 spent=1 left=1",
-                                        "map=b6c1f0e2a9d34c58 span=7 status=done computed=1 "
-                                        "failed=0 failures=1: cpu_ns=1 charge=1 spent=1 left=1",
-                                        "map=b6c1f0e2a9d34c58 span=7 status=done computed=1 "
-                                        "failed=0 failures=1:0 cpu_ns=1 charge=1 spent=1 left=1",
-                                        "map=b6c1f0e2a9d34c58 span=7 status=done computed=1 "
-                                        "failed=0 failures=- cpu_ns=1 charge=1 spent=1 "
-                                        "left=9223372036854775808",
-                                        "map=b6c1 span=7 status=done computed=1 failed=0 "
-                                        "failures=- cpu_ns=1 charge=1 spent=1 left=1"};
+    static const char *const wrong[] = {
+        "",
+        "map=b6c1f0e2a9d34c58 span=7",
+        RECEIPT " span=7",
+        RECEIPT " ",
+        " " RECEIPT,
+        "map=b6c1f0e2a9d34c58 span=-7 status=done computed=1 "
+        "failed=0 failures=- raised=0 cpu_ns=1 charge=1 spent=1 left=1",
+        "map=b6c1f0e2a9d34c58 span=7 status=fine computed=1 "
+        "failed=0 failures=- raised=0 cpu_ns=1 charge=1 spent=1 left=1",
+        "map=b6c1f0e2a9d34c58 span=7 status=done computed=1 "
+        "failed=0 failures=1: raised=0 cpu_ns=1 charge=1 spent=1 left=1",
+        "map=b6c1f0e2a9d34c58 span=7 status=done computed=1 "
+        "failed=0 failures=1:0 raised=0 cpu_ns=1 charge=1 spent=1 left=1",
+        "map=b6c1f0e2a9d34c58 span=7 status=done computed=1 "
+        "failed=0 failures=- raised=0 cpu_ns=1 charge=1 spent=1 "
+        "left=9223372036854775808",
+        "map=b6c1 span=7 status=done computed=1 failed=0 "
+        "failures=- raised=0 cpu_ns=1 charge=1 spent=1 left=1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         CHECK_TRUE(!fm_service_receipt_parse(wrong[i], &found) && found.span == 99, "accepted: %s",
                    wrong[i]);
     CHECK_TRUE(fm_service_receipt_parse(RECEIPT " later=1", &found), "%s", RECEIPT);
-    CHECK_TRUE(found.span == 7 && found.failure[0].code == -3 && found.failure[1].index == 7, "%s",
-               RECEIPT);
+    CHECK_TRUE(found.span == 7 && found.failure[0].code == -3 && found.failure[0].count == 8 &&
+                   found.failure[1].index == 7,
+               "%s", RECEIPT);
 }
 
 /* A cheap generator: the inputs must be the same in every run. */
@@ -166,7 +170,7 @@ TEST(readers_survive_mutated_texts)
     static const char *const seeds[] = {TOKEN, RECEIPT};
     uint32_t state = 1;
     for (int round = 0; round < 200000; round++) {
-        char text[256];
+        char text[512];
         size_t length = strlen(seeds[round % 2]);
         memcpy(text, seeds[round % 2], length);
         for (uint32_t edits = next(&state) % 4; edits > 0; edits--) {

@@ -33,6 +33,15 @@ __attribute__((format(printf, 3, 4))) static size_t add(char *text, size_t lengt
     return length + (more < 0 ? 0 : (size_t)more);
 }
 
+static size_t add_failure(char *text, size_t length, const char *before,
+                          const struct fm_service_failure *failure)
+{
+    length = add(text, length, "%s%" PRIu64, before, failure->index);
+    if (failure->count != 1)
+        length = add(text, length, "+%" PRIu64, failure->count);
+    return add(text, length, ":%" PRId32, failure->code);
+}
+
 size_t fm_service_receipt_format(const struct fm_service_receipt *receipt,
                                  char text[FM_SERVICE_RECEIPT_BYTES])
 {
@@ -42,11 +51,11 @@ size_t fm_service_receipt_format(const struct fm_service_receipt *receipt,
             receipt->map, receipt->span, status_words[receipt->status], receipt->computed,
             receipt->failed, receipt->failures == 0 ? "-" : "");
     for (size_t i = 0; i < receipt->failures; i++)
-        length = add(text, length, "%s%" PRIu64 ":%" PRId32, i == 0 ? "" : ",",
-                     receipt->failure[i].index, receipt->failure[i].code);
+        length = add_failure(text, length, i == 0 ? "" : ",", &receipt->failure[i]);
     return add(text, length,
-               " cpu_ns=%" PRIu64 " charge=%" PRId64 " spent=%" PRId64 " left=%" PRId64,
-               receipt->cpu_ns, receipt->charge, receipt->spent, receipt->left);
+               " raised=%" PRIu32 " cpu_ns=%" PRIu64 " charge=%" PRId64 " spent=%" PRId64
+               " left=%" PRId64,
+               receipt->raised, receipt->cpu_ns, receipt->charge, receipt->spent, receipt->left);
 }
 
 /* ---- Reading ---------------------------------------------------------------------------------------- */
@@ -78,6 +87,15 @@ static bool take_money(struct word word, int64_t *out)
     return true;
 }
 
+static bool take_raised(struct word word, struct fm_service_receipt *out)
+{
+    uint64_t value;
+    if (!take_u64(word, &value) || value > UINT32_MAX)
+        return false;
+    out->raised = (uint32_t)value;
+    return true;
+}
+
 static bool take_code(struct word word, int32_t *out)
 {
     const bool negative = word.length > 0 && word.text[0] == '-';
@@ -90,14 +108,27 @@ static bool take_code(struct word word, int32_t *out)
     return true;
 }
 
+/* index, or index+count with a count other than 1. */
+static bool take_range(struct word word, struct fm_service_failure *out)
+{
+    const char *plus = memchr(word.text, '+', word.length);
+    out->count = 1;
+    if (plus == NULL)
+        return take_u64(word, &out->index);
+    const size_t before = (size_t)(plus - word.text);
+    return take_u64((struct word){word.text, before}, &out->index) &&
+           take_u64((struct word){plus + 1, word.length - before - 1}, &out->count) &&
+           out->count > 1;
+}
+
 static bool take_failure(struct word word, struct fm_service_failure *out)
 {
     const char *colon = memchr(word.text, ':', word.length);
     if (colon == NULL)
         return false;
-    const size_t before = (size_t)(colon - word.text);
-    return take_u64((struct word){word.text, before}, &out->index) &&
-           take_code((struct word){colon + 1, word.length - before - 1}, &out->code);
+    const struct word range = {word.text, (size_t)(colon - word.text)};
+    return take_range(range, out) &&
+           take_code((struct word){colon + 1, word.length - range.length - 1}, &out->code);
 }
 
 static bool take_failures(struct word word, struct fm_service_receipt *out)
@@ -164,7 +195,7 @@ static const struct {
     {"map", take_map},           {"span", take_span},     {"status", take_status},
     {"computed", take_computed}, {"failed", take_failed}, {"failures", take_failures},
     {"cpu_ns", take_cpu_ns},     {"charge", take_charge}, {"spent", take_spent},
-    {"left", take_left},
+    {"raised", take_raised},     {"left", take_left},
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0], ALL_SEEN = (1 << FIELDS) - 1 };

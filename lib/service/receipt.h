@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define FM_SERVICE_FAILURES 16
-#define FM_SERVICE_RECEIPT_BYTES 1024 /* enough for every receipt, its NUL included */
+#define FM_SERVICE_RECEIPT_BYTES 1536 /* enough for every receipt, its NUL included */
 #define FM_SERVICE_MAP_BYTES 17       /* of a map's name: 16 hexadecimal digits and a NUL */
 
 enum fm_service_status {
@@ -25,6 +25,7 @@ enum fm_service_status {
 
 struct fm_service_failure {
     uint64_t index; /* from the map's first element */
+    uint64_t count; /* 1, or the length of a block that failed as a whole */
     int32_t code;   /* non-zero: what the function returned, or the negative of a signal's number */
 };
 
@@ -36,6 +37,7 @@ struct fm_service_receipt {
     uint64_t failed;   /* of which so many returned non-zero */
     size_t failures;   /* how many of those are told */
     struct fm_service_failure failure[FM_SERVICE_FAILURES];
+    uint32_t raised; /* floating-point exceptions, in the architecture's bits */
     uint64_t cpu_ns;
     int64_t charge, spent, left; /* nano-dollars, none negative */
 };
