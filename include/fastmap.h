@@ -234,6 +234,25 @@ FASTMAP_API int fastmap_run(const struct fastmap_map *map, struct fastmap_report
  */
 FASTMAP_API int fastmap_set_comm_f(int fortran_comm);
 
+/**
+ * Computes what others ask for, until they need no more: as a rank that owns no elements, with the maps of
+ * the other ranks of the MPI job; in a process that fastmap started as a worker, with the spans that it is
+ * sent. A program's main usually ends in it on ranks that only help:
+ *
+ *     if (rank > 0) { fastmap_serve(); MPI_Finalize(); return 0; }
+ *
+ * The function of a map must lie in the program or in a library, its shared block must have a size, and its
+ * spread must be OWNED: else all ranks get RANKS. What main() did before is all that the rank knows: globals
+ * that only another rank has set are not there.
+ *
+ * @return 0 when another rank has called fastmap_global_finalize() or MPI_Finalize(), or exits; STATE where
+ *         there is nothing to serve (no MPI job, one rank, ranks = OFF, inside an element); CONFIG, SECRET,
+ *         MEMORY as in fastmap_global_init().
+ *
+ * Threads: one, outside maps; that which called MPI_Init below MPI_THREAD_SERIALIZED.  Since: 0.1
+ */
+FASTMAP_API int fastmap_serve(void);
+
 /* ---- Configuration and sessions ----------------------------------------------------------------- */
 
 /** Where maps may run. */

@@ -89,3 +89,8 @@ const char *fastmap_version(void)
 {
     return VERSION_TEXT(FASTMAP_VERSION_MAJOR, FASTMAP_VERSION_MINOR, FASTMAP_VERSION_PATCH);
 }
+
+int fastmap_serve(void)
+{
+    return fm_engine_serve();
+}

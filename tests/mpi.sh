@@ -42,7 +42,7 @@ all_ok() {
     fi
 }
 
-plan 21
+plan 30
 all_ok "a program that no launcher started" 1 "$builddir/tests/mpi_plain"
 for flavour in openmpi mpich; do
     if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
@@ -77,3 +77,33 @@ if found mpirun.openmpi && [ -x "$builddir/examples/flame" ]; then
 else
     skip_promised "no mpirun.openmpi, or no examples for it" 4
 fi
+
+# served NAME RANKS OKS COMMAND...: rank 0 makes maps, all others only serve.
+served() {
+    name=$1
+    ranks=$2
+    oks=$3
+    shift 3
+    if [ "$(count "$@")" -eq $((oks + ranks - 1)) ] && grep -q 'exit 0' "$tap_scratch/exit" &&
+        [ "$(grep -c '^ok served' "$tap_scratch/said")" -eq $((ranks - 1)) ]; then
+        ok "$name"
+    else
+        { cat "$tap_scratch/said"; cat "$tap_scratch/exit"; } >"$tap_scratch/why"
+        not_ok "$name"
+    fi
+}
+
+serve=$builddir/tests/mpi_serve
+served "rank 0 alone makes the maps" 1 19 "$serve"
+for flavour in openmpi mpich; do
+    if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
+        skip_promised "no mpirun.$flavour, or no plugin for it" 4
+        continue
+    fi
+    served "$flavour: one rank serves" 2 19 "mpirun.$flavour" -n 2 "$serve"
+    served "$flavour: five ranks serve" 6 19 "mpirun.$flavour" -n 6 "$serve"
+    FASTMAP_WORKER_RANKS=1 served "$flavour: all others serve, as rank 0 knows" 3 19 \
+        "mpirun.$flavour" -n 3 "$serve"
+    FASTMAP_WORKER_RANKS=1 served "$flavour: no map is ever made" 3 1 \
+        "mpirun.$flavour" -n 3 "$serve" nothing
+done

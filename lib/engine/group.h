@@ -15,6 +15,7 @@
 #define FM_ENGINE_GROUP_H
 
 #include "engine/map.h"
+#include "engine/opening.h"
 #include "engine/terms.h"
 #include "engine/world.h"
 
@@ -32,6 +33,7 @@ struct fm_engine_header {
     struct fm_sched_message message;
     struct fm_engine_terms terms;
     uint64_t in_place;            /* GIVE: the owner's outputs lie where its inputs are */
+    uint64_t serves;              /* the sender owns nothing, and makes no maps by itself */
     struct fm_engine_tally tally; /* RESULT */
 };
 
@@ -55,6 +57,9 @@ struct fm_engine_group {
     struct fastmap_session *session;
     struct fm_sched_ranks sched;
     struct fm_engine_terms terms;
+    struct fm_engine_opening opening;
+    size_t opening_bytes;
+    int block_fd; /* shared memory with the shared block, made for ranks that serve; or -1 */
     int tag;
     struct fm_engine_job own;
     struct fm_engine_job **jobs; /* by slot */
@@ -99,8 +104,15 @@ size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run)
 
 extern const struct fm_sched_ports fm_engine_talk_ports;
 
+/* Sends a message with its payload. */
+void fm_engine_talk_post(struct fm_engine_world *world, int tag, int to,
+                         const struct fm_engine_header *header, const void *payload, size_t bytes);
+
 /* A first word to everybody near: I am here, and these are my terms. */
 void fm_engine_talk_hello(struct fm_engine_group *group);
+
+/* Takes in a message, and frees its bytes. */
+void fm_engine_talk_receive(void *group, int from, char *bytes, size_t size);
 
 /* Gives, asks and reports, after something has changed. */
 void fm_engine_talk_decide(struct fm_engine_group *group);
@@ -119,7 +131,7 @@ bool fm_engine_talk_is_due(const struct fm_engine_group *group, double pause_ns)
 
 /* Waiting, without the mutex: for so long; and as fits a rank that has waited idle_ns. */
 void fm_engine_wait_ns(uint64_t ns);
-void fm_engine_wait_idle(const struct fm_engine_group *group, double idle_ns);
+void fm_engine_wait_idle(const struct fm_engine_world *world, double idle_ns);
 
 /* ---- porter.c ---- */
 

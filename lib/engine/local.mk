@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 fm_sources += \
+	lib/engine/blocks.c \
+	lib/engine/blocks.h \
 	lib/engine/check.c \
 	lib/engine/check.h \
 	lib/engine/engine.h \
@@ -10,8 +12,12 @@ fm_sources += \
 	lib/engine/jobs.c \
 	lib/engine/keeper.c \
 	lib/engine/keeper.h \
+	lib/engine/letters.c \
+	lib/engine/letters.h \
 	lib/engine/map.c \
 	lib/engine/map.h \
+	lib/engine/opening.c \
+	lib/engine/opening.h \
 	lib/engine/policy.c \
 	lib/engine/policy.h \
 	lib/engine/porter.c \
@@ -19,6 +25,8 @@ fm_sources += \
 	lib/engine/progress.h \
 	lib/engine/ranks.c \
 	lib/engine/ranks.h \
+	lib/engine/servant.c \
+	lib/engine/serve.c \
 	lib/engine/session.c \
 	lib/engine/shares.c \
 	lib/engine/talk.c \

@@ -13,6 +13,7 @@
  *                                         that one long element cannot hold up the others
  */
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -41,6 +42,14 @@
 int fm_engine_usable_width(const struct fm_engine_map *run)
 {
     return run->map->n < 2 ? 1 : fm_engine_width(run->session);
+}
+
+const void *fm_engine_function(const struct fastmap_map *map)
+{
+    const void *function = NULL;
+    memcpy(&function, map->func != NULL ? (const void *)&map->func : (const void *)&map->block,
+           sizeof function);
+    return function;
 }
 
 uintptr_t fm_engine_identity(const struct fastmap_map *map)
@@ -228,7 +237,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     if (session == NULL && (session = fm_engine_global(&error)) == NULL)
         return error;
     struct fm_engine_world *world = fm_engine_world(session);
-    if (__builtin_expect(world != NULL, 0))
+    if (__builtin_expect(world != NULL, 0) && fm_engine_world_can(world, session, map))
         return fm_engine_ranks_run(world, session, map, report);
     if (map->n == 0) {
         if (report != NULL)

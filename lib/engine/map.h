@@ -41,6 +41,9 @@ void fm_engine_compute(struct fm_engine_map *run, int width, struct fastmap_repo
 /* What the call returns: 0, or ELEMENT with its sentence. */
 int fm_engine_outcome(const struct fm_engine_map *run);
 
+/* Where the function's code is. */
+const void *fm_engine_function(const struct fastmap_map *map);
+
 /* The function's name in the history. */
 uintptr_t fm_engine_identity(const struct fastmap_map *map);
 

@@ -18,8 +18,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "engine/group.h"
+#include "engine/blocks.h"
 #include "engine/history.h"
+#include "engine/letters.h"
 #include "engine/progress.h"
 #include "tier/local/local.h"
 
@@ -115,7 +116,7 @@ static void take_part(struct fm_engine_group *group)
             idle_since = fm_base_ticks();
         const double idle_ns = fm_base_ticks_to_ns(fm_base_ticks() - idle_since);
         if (!any)
-            fm_engine_wait_idle(group, idle_ns);
+            fm_engine_wait_idle(group->world, idle_ns);
         if (!named && idle_ns > AWAY_SECONDS * 1e9) {
             name_missing(group);
             named = true;
@@ -139,9 +140,9 @@ static void describe_link(struct fm_engine_group *group)
 static bool enter(struct fm_engine_group *group, double cost_ns)
 {
     struct fm_engine_world *world = group->world;
-    fm_engine_terms(group->map, &group->terms);
     fm_engine_share_take(group);
-    group->tag = 1 + (int)(world->maps++ % (FM_TIER_RANKS_TAGS - 1));
+    group->tag = fm_engine_letters_tag(world);
+    world->maps++;
     if (!fm_sched_ranks_init(&group->sched, &fm_engine_talk_ports, group, world->edges,
                              world->edge_count, fm_engine_width(group->session), group->own.work.n))
         return false;
@@ -155,7 +156,10 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
     fm_engine_job_start(group, &group->own, cost_ns);
     if (!fm_engine_job_keep(group, &group->own))
         return false;
+    pthread_mutex_lock(&world->mutex);
     fm_engine_talk_hello(group);
+    fm_engine_letters_deliver(group);
+    pthread_mutex_unlock(&world->mutex);
     return true;
 }
 
@@ -167,6 +171,7 @@ static void leave(struct fm_engine_group *group)
     for (int i = 0; i < group->job_slots; i++)
         if (group->jobs[i] != NULL && group->jobs[i] != &group->own) /* the map was wrong */
             fm_engine_job_drop(group->jobs[i]);
+    fm_engine_block_forget(group);
     free(group->counts);
     free(group->tallies);
     free(group->jobs);
@@ -203,6 +208,14 @@ static void fill(const struct fm_engine_group *group, uint64_t begun, struct fas
     report->ranks = group->world->is.size;
 }
 
+/* Ends the map everywhere; what the matter is, the caller has said. */
+static void refuse(struct fm_engine_group *group, int error)
+{
+    pthread_mutex_lock(&group->world->mutex);
+    fm_sched_ranks_fail(&group->sched, error);
+    pthread_mutex_unlock(&group->world->mutex);
+}
+
 static void set_busy(struct fm_engine_world *world, bool busy)
 {
     pthread_mutex_lock(&world->mutex);
@@ -210,48 +223,87 @@ static void set_busy(struct fm_engine_world *world, bool busy)
     pthread_mutex_unlock(&world->mutex);
 }
 
-int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *session,
-                        const struct fastmap_map *map, struct fastmap_report *report)
+/* The whole of a map, for which the terms and the opening are there. error: this rank cannot take part, and
+   the others are to know. */
+static int take_map(struct fm_engine_group *group, double cost_ns, int error,
+                    struct fastmap_report *report)
+{
+    struct fm_engine_world *world = group->world;
+    const struct fastmap_map *map = group->map;
+    const uint64_t begun = fm_base_ticks();
+    if (!enter(group, cost_ns)) {
+        fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
+                    "no memory to begin a map over ranks: the job cannot go on");
+        abort(); /* the other ranks would wait for ever */
+    }
+    if (error != 0)
+        refuse(group, error);
+    const bool calls_porter =
+        world->is.any_thread && (cost_ns <= 0 || (double)map->n * cost_ns > PORTER_NS);
+    if (calls_porter)
+        fm_engine_porter_call(group);
+    take_part(group);
+    if (calls_porter)
+        fm_engine_porter_call(NULL);
+    if (group->tallies != NULL && map->n > 0 && group->sched.code == 0)
+        fm_engine_share_replicate(group);
+    if (group->sched.code == 0) {
+        fill(group, begun, report);
+        if (map->n > 0)
+            fm_engine_closing_say(group->session, map->label, report);
+    }
+    const int result = outcome(group);
+    leave(group);
+    return result;
+}
+
+/* One map at a time: the others of the process wait. */
+static int run_alone(struct fm_engine_group *group, double cost_ns, int error,
+                     struct fastmap_report *report)
 {
     static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     struct fastmap_report own_report = FASTMAP_REPORT();
+    pthread_mutex_lock(&one_at_a_time);
+    set_busy(group->world, true);
+    const int result = take_map(group, cost_ns, error, report != NULL ? report : &own_report);
+    set_busy(group->world, false);
+    pthread_mutex_unlock(&one_at_a_time);
+    return result;
+}
+
+int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *session,
+                        const struct fastmap_map *map, struct fastmap_report *report)
+{
     const double cost_ns = map->element_seconds > 0
                                ? map->element_seconds * 1e9
                                : fm_engine_history_cost_ns(fm_engine_identity(map));
-    struct fm_engine_group group = {.world = world, .map = map, .session = session};
-    if (map->spread == FASTMAP_SPREAD_REPLICATED && (map->n > INT_MAX || map->out_size > INT_MAX))
+    struct fastmap_map owned = *map;
+    if (world->served) /* nobody else passes elements */
+        owned.spread = FASTMAP_SPREAD_OWNED;
+    struct fm_engine_group group = {
+        .world = world, .map = &owned, .session = session, .block_fd = -1};
+    if (owned.spread == FASTMAP_SPREAD_REPLICATED && (map->n > INT_MAX || map->out_size > INT_MAX))
         return fm_base_fail(
             FASTMAP_ERR_OVERFLOW,
             "a replicated map has %zu elements of %zu bytes: at most %d of each; use "
             "spread OWNED, or several maps",
             map->n, map->out_size, INT_MAX);
-    pthread_mutex_lock(&one_at_a_time);
-    set_busy(world, true);
-    const uint64_t begun = fm_base_ticks();
-    if (!enter(&group, cost_ns)) {
-        fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
-                    "no memory to begin a map over ranks: the job cannot go on");
-        abort(); /* the other ranks would wait for ever */
-    }
-    const bool calls_porter =
-        world->is.any_thread && (cost_ns <= 0 || (double)map->n * cost_ns > PORTER_NS);
-    if (calls_porter)
-        fm_engine_porter_call(&group);
-    take_part(&group);
-    if (calls_porter)
-        fm_engine_porter_call(NULL);
-    if (group.tallies != NULL && map->n > 0 && group.sched.code == 0)
-        fm_engine_share_replicate(&group);
-    if (report == NULL)
-        report = &own_report;
-    if (group.sched.code == 0) {
-        fill(&group, begun, report);
-        if (map->n > 0)
-            fm_engine_closing_say(session, map->label, report);
-    }
-    const int error = outcome(&group);
-    leave(&group);
-    set_busy(world, false);
-    pthread_mutex_unlock(&one_at_a_time);
-    return error;
+    fm_engine_terms(&owned, &group.terms);
+    group.opening_bytes = fm_engine_opening_make(&owned, &group.opening);
+    return run_alone(&group, cost_ns, 0, report);
+}
+
+int fm_engine_ranks_help(struct fm_engine_world *world, struct fastmap_session *session,
+                         const struct fastmap_map *map, const struct fm_engine_terms *terms,
+                         const struct fm_engine_opening *opening, int error)
+{
+    struct fm_engine_group group = {.world = world,
+                                    .map = map,
+                                    .session = session,
+                                    .terms = *terms,
+                                    .opening = *opening,
+                                    .block_fd = -1};
+    group.opening_bytes = offsetof(struct fm_engine_opening, path) + strlen(opening->path) + 1;
+    const double cost_ns = error == 0 ? fm_engine_history_cost_ns(fm_engine_identity(map)) : 0;
+    return run_alone(&group, cost_ns, error, NULL);
 }

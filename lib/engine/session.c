@@ -183,6 +183,8 @@ int fm_engine_global_end(void)
     if (error == 0)
         atomic_store_explicit(&global, NULL, memory_order_release);
     pthread_mutex_unlock(&mutex);
+    if (error == 0)
+        fm_engine_world_part();
     return error;
 }
 

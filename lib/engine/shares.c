@@ -42,7 +42,7 @@ static void gather(struct fm_engine_group *group, void *elements, size_t element
     bool over = !world->tier->gather(elements, element_bytes, count, first);
     while (!over && !(over = world->tier->gather_is_done())) {
         pthread_mutex_unlock(&world->mutex);
-        fm_engine_wait_idle(group, fm_base_ticks_to_ns(fm_base_ticks() - begun));
+        fm_engine_wait_idle(world, fm_base_ticks_to_ns(fm_base_ticks() - begun));
         pthread_mutex_lock(&world->mutex);
     }
     pthread_mutex_unlock(&world->mutex);

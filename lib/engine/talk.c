@@ -11,7 +11,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "engine/group.h"
+#include "engine/blocks.h"
+#include "engine/letters.h"
 #include "tier/local/local.h"
 
 #define LATENCY_NS 30000.0 /* from an ask to the first element, between busy processes */
@@ -39,6 +40,22 @@ static const char *payload_of(const struct fm_engine_group *group,
     return *bytes > 0 ? base + (run->first - job->first) * size : NULL;
 }
 
+void fm_engine_talk_post(struct fm_engine_world *world, int tag, int to,
+                         const struct fm_engine_header *header, const void *payload, size_t bytes)
+{
+    char *message = malloc(sizeof *header + bytes);
+    if (message == NULL) {
+        fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
+                    "no memory for a message to rank %d: the job cannot go on", to);
+        abort(); /* the other ranks would wait for ever */
+    }
+    memcpy(message, header, sizeof *header);
+    ((struct fm_engine_header *)(void *)message)->serves = world->serves;
+    if (bytes > 0)
+        memcpy(message + sizeof *header, payload, bytes);
+    (void)world->tier->send(to, tag, message, sizeof *header + bytes);
+}
+
 static void send(void *context, int rank, const struct fm_sched_message *message,
                  const struct fm_sched_run *run)
 {
@@ -50,16 +67,7 @@ static void send(void *context, int rank, const struct fm_sched_message *message
         header.in_place = group->jobs[run->job]->in_place;
     if (message->kind == FM_SCHED_RESULT)
         header.tally = fm_engine_job_tally(group->jobs[run->job]);
-    char *bytes = malloc(sizeof header + payload_bytes);
-    if (bytes == NULL) {
-        fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
-                    "no memory for a message to rank %d: the job cannot go on", rank);
-        abort(); /* the other ranks would wait for ever */
-    }
-    memcpy(bytes, &header, sizeof header);
-    if (payload_bytes > 0)
-        memcpy(bytes + sizeof header, payload, payload_bytes);
-    (void)group->world->tier->send(rank, group->tag, bytes, sizeof header + payload_bytes);
+    fm_engine_talk_post(group->world, group->tag, rank, &header, payload, payload_bytes);
 }
 
 const struct fm_sched_ports fm_engine_talk_ports = {
@@ -67,9 +75,11 @@ const struct fm_sched_ports fm_engine_talk_ports = {
 
 void fm_engine_talk_hello(struct fm_engine_group *group)
 {
-    const struct fm_sched_message hello = {.kind = FM_SCHED_ASK};
+    const struct fm_engine_header hello = {.message = {.kind = FM_SCHED_ASK},
+                                           .terms = group->terms};
     for (int i = 0; i < group->world->edge_count; i++)
-        send(group, group->world->edges[i].rank, &hello, NULL);
+        fm_engine_talk_post(group->world, group->tag, group->world->edges[i].rank, &hello,
+                            &group->opening, group->opening_bytes);
 }
 
 /* ---- Receiving ---- */
@@ -120,23 +130,34 @@ static size_t payload_expected(const struct fm_engine_group *group,
     }
 }
 
-static void receive(void *context, int from, char *bytes, size_t size)
+/* A message of the scheduler's. */
+static void receive_sched(struct fm_engine_group *group, int from,
+                          const struct fm_engine_header *header, const char *payload, size_t bytes)
+{
+    struct fm_sched_run run;
+    int slot;
+    note_difference(group, from, header);
+    if (group->sched.code == 0 && header->message.kind != FM_SCHED_ASK &&
+        bytes != payload_expected(group, &header->message))
+        fm_sched_ranks_fail(&group->sched, FASTMAP_ERR_RANKS);
+    fm_sched_ranks_receive(&group->sched, from, &header->message, &slot, &run);
+    if (slot >= 0 && group->sched.code == 0)
+        receive_inputs(group, slot, header, payload);
+    if (run.count > 0)
+        receive_outputs(group, &run, header, payload);
+}
+
+void fm_engine_talk_receive(void *context, int from, char *bytes, size_t size)
 {
     struct fm_engine_group *group = context;
     struct fm_engine_header header;
-    struct fm_sched_run run;
-    int slot;
     if (size >= sizeof header) {
         memcpy(&header, bytes, sizeof header);
-        note_difference(group, from, &header);
-        if (group->sched.code == 0 &&
-            size - sizeof header != payload_expected(group, &header.message))
-            fm_sched_ranks_fail(&group->sched, FASTMAP_ERR_RANKS);
-        fm_sched_ranks_receive(&group->sched, from, &header.message, &slot, &run);
-        if (slot >= 0 && group->sched.code == 0)
-            receive_inputs(group, slot, &header, bytes + sizeof header);
-        if (run.count > 0)
-            receive_outputs(group, &run, &header, bytes + sizeof header);
+        fm_engine_world_know(group->world, from, header.serves != 0);
+        if (header.message.kind == FM_ENGINE_NEED)
+            fm_engine_block_answer(group, from, &header);
+        else if (header.message.kind < FM_ENGINE_NEED)
+            receive_sched(group, from, &header, bytes + sizeof header, size - sizeof header);
     }
     free(bytes);
 }
@@ -187,7 +208,7 @@ void fm_engine_talk_decide(struct fm_engine_group *group)
 bool fm_engine_talk(struct fm_engine_group *group)
 {
     struct fm_sched_ranks *sched = &group->sched;
-    const bool any = group->world->tier->poll(group->tag, receive, group);
+    const bool any = group->world->tier->poll(group->tag, fm_engine_talk_receive, group);
     if (group->current != NULL) {
         if (group->current->run.cost_ns > 0)
             sched->cost_ns = group->current->run.cost_ns;
@@ -232,10 +253,10 @@ void fm_engine_wait_ns(uint64_t ns)
 
 /* Eager at first, since work or the end may be a message away; then in sleeps of a quarter of the time that
    has been waited already, so that an idle rank leaves its core to others and is late by little. */
-void fm_engine_wait_idle(const struct fm_engine_group *group, double idle_ns)
+void fm_engine_wait_idle(const struct fm_engine_world *world, double idle_ns)
 {
     const double nap_ns = idle_ns / 4;
-    if (!group->world->crowded && idle_ns < EAGER_NS)
+    if (!world->crowded && idle_ns < EAGER_NS)
         sched_yield();
     else
         fm_engine_wait_ns(nap_ns < NAP_NS        ? NAP_NS

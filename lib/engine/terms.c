@@ -18,6 +18,9 @@
 #define SAMPLE_BYTES ((size_t)4096)
 #define SAMPLES 1024
 
+/* Bits of the options. */
+enum { BLOCK = 1, SPREAD = 2, ON_ERROR = 4 };
+
 static uint64_t function_name(const void *function)
 {
     const char *module;
@@ -49,11 +52,28 @@ void fm_engine_terms(const struct fastmap_map *map, struct fm_engine_terms *term
         .function = function_name(function),
         .in_size = map->in_size,
         .out_size = map->out_size,
-        .options =
-            (uint64_t)map->on_error * 4 + (uint64_t)map->spread * 2 + (map->block != NULL ? 1 : 0),
+        .options = (uint64_t)map->on_error * ON_ERROR + (uint64_t)map->spread * SPREAD +
+                   (map->block != NULL ? BLOCK : 0),
         .n = map->spread == FASTMAP_SPREAD_REPLICATED ? map->n : 0,
         .shared = map->shared_size > 0 ? block_name(map->shared, map->shared_size) : 0,
+        .shared_size = map->shared_size > 0 || map->shared == NULL ? map->shared_size
+                                                                   : FM_ENGINE_TERMS_POINTER,
     };
+}
+
+enum fastmap_on_error fm_engine_terms_on_error(const struct fm_engine_terms *terms)
+{
+    return (terms->options & ON_ERROR) != 0 ? FASTMAP_ON_ERROR_STOP : FASTMAP_ON_ERROR_CONTINUE;
+}
+
+bool fm_engine_terms_is_replicated(const struct fm_engine_terms *terms)
+{
+    return (terms->options & SPREAD) != 0;
+}
+
+bool fm_engine_terms_is_block(const struct fm_engine_terms *terms)
+{
+    return (terms->options & BLOCK) != 0;
 }
 
 const char *fm_engine_terms_differ(const struct fm_engine_terms *a, const struct fm_engine_terms *b)
@@ -68,7 +88,7 @@ const char *fm_engine_terms_differ(const struct fm_engine_terms *a, const struct
         return "on_error, spread, or func against block";
     if (a->n != b->n)
         return "n, of which all ranks have the same where spread is REPLICATED";
-    if (a->shared != b->shared)
+    if (a->shared != b->shared || a->shared_size != b->shared_size)
         return "the shared block";
     return NULL;
 }

@@ -7,7 +7,10 @@
 #define FM_ENGINE_TERMS_H
 
 #include <fastmap.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+#define FM_ENGINE_TERMS_POINTER UINT64_MAX
 
 struct fm_engine_terms {
     uint64_t
@@ -15,12 +18,17 @@ struct fm_engine_terms {
     uint64_t in_size;
     uint64_t out_size;
     uint64_t options;
-    uint64_t n; /* where all have the same elements, else 0 */
-    uint64_t
-        shared; /* of the block's bytes; 0: none, or a pointer that only this process can follow */
+    uint64_t n;           /* where all have the same elements, else 0 */
+    uint64_t shared;      /* of the block's bytes; 0: no bytes */
+    uint64_t shared_size; /* or POINTER: only this process can follow it */
 };
 
 void fm_engine_terms(const struct fastmap_map *map, struct fm_engine_terms *terms);
+
+/* What options say. */
+enum fastmap_on_error fm_engine_terms_on_error(const struct fm_engine_terms *terms);
+bool fm_engine_terms_is_replicated(const struct fm_engine_terms *terms);
+bool fm_engine_terms_is_block(const struct fm_engine_terms *terms);
 
 /* NULL: they agree; else what they differ in, for a sentence. */
 const char *fm_engine_terms_differ(const struct fm_engine_terms *a,

@@ -18,6 +18,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/letters.h"
+#include "program/module.h"
 #include "sched/tree.h"
 #include "tier/local/local.h"
 #include "tier/local/topology.h"
@@ -37,6 +39,9 @@ static const struct flavour flavours[] = {
     {"Open MPI", "fastmap-openmpi.so", NULL, "PMIX_RANK", NULL}, /* srun --mpi=pmix */
 };
 #define FLAVOURS (sizeof flavours / sizeof *flavours)
+
+/* fastmap-run sets it where all ranks but one serve. */
+#define SERVED_MARK "FASTMAP_WORKER_RANKS"
 
 static struct fm_engine_world world = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static pthread_mutex_t search = PTHREAD_MUTEX_INITIALIZER;
@@ -109,7 +114,8 @@ static bool find_neighbours(void)
     const int size = world.is.size;
     int *scratch = malloc((size_t)size * 4 * sizeof *scratch);
     world.edges = calloc(2 * FM_SCHED_FANOUT + 1, sizeof *world.edges);
-    if (scratch == NULL || world.edges == NULL) {
+    world.roles = calloc(2 * FM_SCHED_FANOUT + 1, sizeof *world.roles);
+    if (scratch == NULL || world.edges == NULL || world.roles == NULL) {
         free(scratch);
         return false;
     }
@@ -133,13 +139,48 @@ static void settle_on_node(void)
     world.crowded = world.is.sharers > cpus;
 }
 
+void fm_engine_world_know(struct fm_engine_world *here, int rank, bool serves)
+{
+    for (int i = 0; i < here->edge_count; i++)
+        if (here->edges[i].rank == rank)
+            here->roles[i] = serves ? FM_ENGINE_ROLE_SERVES : FM_ENGINE_ROLE_CALLS;
+}
+
+/* ---- Goodbye ---- */
+
+/* Under the mutex. To all that may be waiting for this rank's next map. */
+static void say_goodbye(void)
+{
+    const struct fm_engine_header goodbye = {.message = {.kind = FM_ENGINE_GOODBYE}};
+    for (int i = 0; i < world.edge_count; i++)
+        if (world.roles[i] != FM_ENGINE_ROLE_CALLS)
+            fm_engine_talk_post(&world, fm_engine_letters_tag(&world), world.edges[i].rank,
+                                &goodbye, NULL, 0);
+    while (!world.tier->is_flushed())
+        sched_yield();
+    world.parted = true;
+}
+
+void fm_engine_world_goodbye(void)
+{
+    if (atomic_load_explicit(&found, memory_order_acquire) != RANKED || !world.tier->is_up() ||
+        pthread_mutex_trylock(&world.mutex) != 0)
+        return;
+    if (!world.busy && !world.parted)
+        say_goodbye();
+    pthread_mutex_unlock(&world.mutex);
+}
+
 /* ---- The search ---- */
 
 static void leave_world(void)
 {
+    fm_engine_world_goodbye();
     world.tier->stop();
     free(world.edges);
+    free(world.roles);
     world.edges = NULL;
+    world.roles = NULL;
     world.edge_count = 0;
     world.maps = 0;
 }
@@ -167,7 +208,13 @@ static bool join_world(const int *comm, char *why, size_t bytes)
         leave_world();
         return false;
     }
+    static bool told;
+    if (!told)
+        world.tier->on_end(fm_engine_world_goodbye);
+    told = true;
     settle_on_node();
+    world.served = getenv(SERVED_MARK) != NULL;
+    world.parted = false;
     return true;
 }
 
@@ -196,15 +243,14 @@ int fm_engine_set_comm(int handle)
                           : fm_base_fail(FASTMAP_ERR_RANKS, "%s; maps stay in their ranks", why);
 }
 
-static int search_world(const struct fastmap_session *session)
+static int search_world(enum fastmap_verbosity verbosity)
 {
     pthread_mutex_lock(&search);
     if (atomic_load_explicit(&found, memory_order_relaxed) == UNKNOWN) {
         char why[256] = "";
         conclude(join_world(NULL, why, sizeof why));
         if (why[0] != '\0')
-            fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
-                        "%s; maps stay in their ranks", why);
+            fm_base_log(verbosity, FASTMAP_VERBOSITY_QUIET, "%s; maps stay in their ranks", why);
     }
     const int answer = atomic_load_explicit(&found, memory_order_relaxed);
     pthread_mutex_unlock(&search);
@@ -217,8 +263,40 @@ struct fm_engine_world *fm_engine_world(const struct fastmap_session *session)
     if (is == ALONE || session->settings.ranks == FASTMAP_RANKS_OFF || fm_local_inside())
         return NULL;
     if (is == UNKNOWN)
-        is = search_world(session);
+        is = search_world(session->settings.verbosity);
     return is == RANKED && world.tier->is_up() ? &world : NULL;
+}
+
+void fm_engine_world_part(void)
+{
+    /* Ranks that serve wait for one that has made no map, too. */
+    if (atomic_load_explicit(&found, memory_order_acquire) == UNKNOWN &&
+        getenv(SERVED_MARK) != NULL)
+        (void)search_world(FASTMAP_VERBOSITY_QUIET);
+    fm_engine_world_goodbye();
+}
+
+/* Whether ranks that serve could find the function and the shared block. */
+static const char *why_not(const struct fastmap_map *map)
+{
+    struct fm_program_function found_at;
+    if (map->shared != NULL && map->shared_size == 0)
+        return "its shared block is a pointer without a size";
+    if (fm_program_locate(fm_engine_function(map), &found_at) != 0)
+        return "its function lies in no file";
+    return NULL;
+}
+
+bool fm_engine_world_can(const struct fm_engine_world *here, const struct fastmap_session *session,
+                         const struct fastmap_map *map)
+{
+    static _Atomic bool said;
+    const char *why = here->served ? why_not(map) : NULL;
+    if (why != NULL && !atomic_exchange(&said, true))
+        fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
+                    "a map stays on this rank, since %s: the other ranks could not compute it",
+                    why);
+    return why == NULL;
 }
 
 int fm_engine_world_width(void)

@@ -13,12 +13,22 @@
 #include "sched/ranks.h"
 #include "tier/ranks.h"
 
+struct fm_engine_letter;
+
+/* What a neighbour does, as far as it has said. */
+enum fm_engine_role { FM_ENGINE_ROLE_UNKNOWN, FM_ENGINE_ROLE_CALLS, FM_ENGINE_ROLE_SERVES };
+
 struct fm_engine_world {
     const struct fm_tier_ranks *tier;
     struct fm_tier_world is;
     struct fm_sched_edge *edges; /* this rank's neighbours */
+    enum fm_engine_role *roles;  /* theirs */
     int edge_count;
-    bool busy;             /* a map is on; under `mutex` */
+    bool serves;                    /* this rank makes no maps, it only helps */
+    bool served;                    /* all other ranks do: a serial program on a cluster */
+    bool parted;                    /* goodbye has been said */
+    struct fm_engine_letter *early; /* messages of the next map, read before this rank is in it */
+    bool busy;                      /* a map is on; under `mutex` */
     int width;             /* threads that this rank should use, 0: as many as there are cores */
     bool crowded;          /* more ranks share this one's processors than there are of these */
     uint64_t maps;         /* begun so far: the same on all ranks */
@@ -29,6 +39,20 @@ struct fm_engine_world {
    rank, no plugin that fits: said once), the session has ranks = OFF, or the calling thread is inside an
    element. Threads: any. */
 struct fm_engine_world *fm_engine_world(const struct fastmap_session *session);
+
+/* Whether the world's ranks can take part in the map; where not, says so once. */
+bool fm_engine_world_can(const struct fm_engine_world *world, const struct fastmap_session *session,
+                         const struct fastmap_map *map);
+
+/* Notes what a neighbour does. */
+void fm_engine_world_know(struct fm_engine_world *world, int rank, bool serves);
+
+/* This process makes no more maps with the other ranks: those that serve may go. Nothing where it is no rank,
+   or a map is on. */
+void fm_engine_world_goodbye(void);
+
+/* The same when the process-wide session ends: also where this rank has not made any map. */
+void fm_engine_world_part(void);
 
 /* Threads that a rank should use so that those of one node divide its cores; 0: no limit. */
 int fm_engine_world_width(void);

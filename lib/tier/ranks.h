@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FM_TIER_RANKS_VERSION 2
+#define FM_TIER_RANKS_VERSION 3
 #define FM_TIER_RANKS_TAGS 16384
 
 /* What there is. Arrays belong to the tier, and last until stop(). */
@@ -39,6 +39,8 @@ struct fm_tier_ranks {
        (NULL). Collective over it. 0, or -1 with a sentence in why: what is wrong and what to do. A process
        that is in no communicator is a world of one. */
     int (*start)(struct fm_tier_world *world, const int *comm, char *why, size_t why_bytes);
+    /* Calls this once, when the program ends its MPI (before it is gone), from the thread that does. */
+    void (*on_end)(void (*ending)(void));
     /* Whether the job still stands: a program may end its MPI before its last map. */
     bool (*is_up)(void);
     /* Sends size bytes that were malloc'ed, and frees them. Messages with one tag to one rank arrive in

@@ -149,6 +149,27 @@ static int start(struct fm_tier_world *world, const int *comm, char *why, size_t
     return 0;
 }
 
+static int call_ending(MPI_Comm comm, int key, void *value, void *extra)
+{
+    void (*ending)(void) = NULL;
+    (void)comm;
+    (void)key;
+    (void)extra;
+    memcpy(&ending, &value, sizeof ending);
+    ending();
+    return MPI_SUCCESS;
+}
+
+/* MPI_Finalize begins with the attributes of MPI_COMM_SELF: the standard's place for such a call. */
+static void on_end(void (*ending)(void))
+{
+    int key;
+    void *value;
+    memcpy(&value, &ending, sizeof value);
+    if (MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, call_ending, &key, NULL) == MPI_SUCCESS)
+        MPI_Comm_set_attr(MPI_COMM_SELF, key, value);
+}
+
 static bool is_up(void)
 {
     return mpi.up && !is_finalized();
@@ -281,6 +302,7 @@ static bool poll(int tag, fm_tier_deliver *deliver, void *context)
 const struct fm_tier_ranks fm_mpi_tier = {
     .version = FM_TIER_RANKS_VERSION,
     .start = start,
+    .on_end = on_end,
     .is_up = is_up,
     .send = send,
     .poll = poll,

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* TEMPORARY */
+#include "base/error.h"
+#include "engine/ranks.h"
+int fm_engine_serve(void)
+{
+    int error = 0;
+    struct fastmap_session *session = fm_engine_global(&error);
+    if (session == NULL)
+        return error;
+    struct fm_engine_world *world = fm_engine_world(session);
+    if (world != NULL)
+        return fm_engine_ranks_serve(world, session);
+    return fm_base_fail(FASTMAP_ERR_STATE, "nothing to serve: no other ranks");
+}
