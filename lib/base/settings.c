@@ -73,7 +73,7 @@ static int fail_unknown_variable(const char *name, size_t length)
         unknown, meant_variable, keys);
 }
 
-/* FASTMAP_CONFIG is read elsewhere, and FASTMAP_WORKER_... is what a process and its workers tell each other. */
+/* FASTMAP_CONFIG is read elsewhere; FASTMAP_WORKER_... is between a process and its workers. */
 static bool is_no_setting(const char *entry, size_t length)
 {
     static const char config[] = FM_BASE_SETTING_PREFIX "CONFIG";

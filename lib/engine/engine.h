@@ -36,6 +36,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
 /* The communicator that maps are over, by its Fortran handle: see fastmap_set_comm_f(). */
 int fm_engine_set_comm(int handle);
 
+/* Computes what others ask for: see fastmap_serve(). */
 int fm_engine_serve(void);
 
 /* The element that the calling thread computes; SIZE_MAX outside maps. */

@@ -12,14 +12,13 @@
 
 size_t fm_engine_opening_make(const struct fastmap_map *map, struct fm_engine_opening *opening)
 {
-    struct fm_program_function found;
+    const char *module;
     opening->offset = 0;
     opening->path[0] = '\0';
-    opening->located = fm_program_locate(fm_engine_function(map), &found) == 0;
-    if (opening->located) {
-        opening->offset = found.offset;
-        memcpy(opening->path, found.module, strlen(found.module) + 1);
-    }
+    opening->located = fm_program_find(fm_engine_function(map), &module, &opening->offset) &&
+                       strlen(module) < sizeof opening->path;
+    if (opening->located)
+        memcpy(opening->path, module, strlen(module) + 1);
     return FIXED + strlen(opening->path) + 1;
 }
 

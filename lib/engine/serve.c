@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* TEMPORARY */
+/* Whom a process that serves works for. */
 #include "base/error.h"
+#include "engine/engine.h"
 #include "engine/ranks.h"
+
 int fm_engine_serve(void)
 {
     int error = 0;
@@ -9,7 +11,10 @@ int fm_engine_serve(void)
     if (session == NULL)
         return error;
     struct fm_engine_world *world = fm_engine_world(session);
-    if (world != NULL)
-        return fm_engine_ranks_serve(world, session);
-    return fm_base_fail(FASTMAP_ERR_STATE, "nothing to serve: no other ranks");
+    if (world == NULL)
+        return fm_base_fail(
+            FASTMAP_ERR_STATE,
+            "there is nothing to serve: fastmap_serve() is for a rank of an MPI job of "
+            "several, outside maps, with ranks = AUTO");
+    return fm_engine_ranks_serve(world, session);
 }

@@ -12,6 +12,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "engine/map.h"
 #include "program/module.h"
 
 #define WHOLE_BYTES ((size_t)4 << 20) /* up to here all of a block is read, 0.4 ms */
@@ -45,11 +46,8 @@ static uint64_t block_name(const char *block, size_t size)
 
 void fm_engine_terms(const struct fastmap_map *map, struct fm_engine_terms *terms)
 {
-    const void *function = NULL;
-    memcpy(&function, map->func != NULL ? (const void *)&map->func : (const void *)&map->block,
-           sizeof function);
     *terms = (struct fm_engine_terms){
-        .function = function_name(function),
+        .function = function_name(fm_engine_function(map)),
         .in_size = map->in_size,
         .out_size = map->out_size,
         .options = (uint64_t)map->on_error * ON_ERROR + (uint64_t)map->spread * SPREAD +

@@ -279,10 +279,11 @@ void fm_engine_world_part(void)
 /* Whether ranks that serve could find the function and the shared block. */
 static const char *why_not(const struct fastmap_map *map)
 {
-    struct fm_program_function found_at;
+    const char *module;
+    uint64_t offset;
     if (map->shared != NULL && map->shared_size == 0)
         return "its shared block is a pointer without a size";
-    if (fm_program_locate(fm_engine_function(map), &found_at) != 0)
+    if (!fm_program_find(fm_engine_function(map), &module, &offset))
         return "its function lies in no file";
     return NULL;
 }
