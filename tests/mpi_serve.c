@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A program whose rank 0 makes maps while all other ranks only serve, started by tests/mpi.sh through
- * each launcher. Rank 0 compares byte by byte with the plain loop, looks at who computed, and prints "ok SCENARIO";
- * a rank that serves prints "ok served" when it is let go.
+ * each launcher. Rank 0 compares byte by byte with the plain loop, looks at who computed, and prints
+ * "ok SCENARIO"; a rank that serves prints "ok served" when it is let go.
  */
 #include <fastmap.h>
 #include <stdbool.h>
