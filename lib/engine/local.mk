@@ -32,5 +32,7 @@ fm_sources += \
 	lib/engine/talk.c \
 	lib/engine/terms.c \
 	lib/engine/terms.h \
+	lib/engine/worker.c \
+	lib/engine/worker.h \
 	lib/engine/world.c \
 	lib/engine/world.h

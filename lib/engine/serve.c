@@ -3,10 +3,13 @@
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/ranks.h"
+#include "engine/worker.h"
 
 int fm_engine_serve(void)
 {
     int error = 0;
+    if (fm_engine_worker_is_called())
+        return fm_engine_worker_serve();
     struct fastmap_session *session = fm_engine_global(&error);
     if (session == NULL)
         return error;

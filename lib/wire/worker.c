@@ -11,6 +11,8 @@
 
 #include "wire/bytes.h"
 
+_Static_assert(sizeof(struct fm_wire_worker_control) <= FM_WIRE_WORKER_CONTROL, "it is a page");
+
 #define MAGIC 0x574d4146u /* "FAMW" */
 #define FAILURE_BYTES 20
 
@@ -262,22 +264,24 @@ const char *fm_wire_worker_decode(const uint8_t *bytes, size_t size,
 
 /* ---- What fits what ---- */
 
-/* The listed failures ascend, lie in what was computed, and are no more than `failed`. */
-static bool are_plausible(const struct fm_wire_worker_span *span,
-                          const struct fm_wire_worker_result *result)
+bool fm_wire_worker_are_plausible(const struct fm_wire_worker_span *span, uint64_t computed,
+                                  uint64_t failed, const struct fm_wire_worker_failure *failures,
+                                  uint64_t listed)
 {
     uint64_t next = span->first;
-    uint64_t left = result->failed;
-    const uint64_t end = span->first + result->computed;
-    for (uint32_t i = 0; i < result->listed; i++) {
-        const struct fm_wire_worker_failure *failure = &result->failures[i];
+    uint64_t left = failed;
+    const uint64_t end = span->first + computed;
+    if (listed > FM_WIRE_WORKER_FAILURES || failed > computed)
+        return false;
+    for (uint64_t i = 0; i < listed; i++) {
+        const struct fm_wire_worker_failure *failure = &failures[i];
         if (failure->first < next || failure->first >= end || failure->count == 0 ||
             failure->count > end - failure->first || failure->count > left || failure->code == 0)
             return false;
         next = failure->first + failure->count;
         left -= failure->count;
     }
-    return left == 0 || result->listed == FM_WIRE_WORKER_FAILURES;
+    return left == 0 || listed == FM_WIRE_WORKER_FAILURES;
 }
 
 static const char *disputes_result(const struct fm_wire_worker_span *span, bool stops,
@@ -289,7 +293,10 @@ static const char *disputes_result(const struct fm_wire_worker_span *span, bool 
         return "it counts more elements than the span has";
     if (result->computed < span->count && !(stops && result->failed > 0))
         return "elements of the span are missing";
-    return are_plausible(span, result) ? NULL : "its failures cannot be";
+    return fm_wire_worker_are_plausible(span, result->computed, result->failed, result->failures,
+                                        result->listed)
+               ? NULL
+               : "its failures cannot be";
 }
 
 static const char *disputes_error(const struct fm_wire_worker_span *span,

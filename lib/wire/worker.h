@@ -137,20 +137,29 @@ const char *fm_wire_worker_decode(const uint8_t *bytes, size_t size,
 const char *fm_wire_worker_disputes(const struct fm_wire_worker_span *span, bool stops,
                                     const struct fm_wire_worker_frame *answer);
 
+/* For the host: whether the listed failures ascend, lie in the `computed` first elements of the span, and are
+   all of the `failed` ones, or as many of them as can be listed. */
+bool fm_wire_worker_are_plausible(const struct fm_wire_worker_span *span, uint64_t computed,
+                                  uint64_t failed, const struct fm_wire_worker_failure *failures,
+                                  uint64_t listed);
+
 /* For the worker: what is wrong with a span for a map and an arena of so many bytes; NULL: nothing. */
 const char *fm_wire_worker_misfits(const struct fm_wire_worker_span *span,
                                    const struct fm_wire_worker_load *load, uint64_t arena_bytes);
 
 /*
  * The first bytes of the arena, written by the worker and read by the host when the worker has gone without a
- * word, or to see whether it moves. The host copies a field before it looks at it.
+ * word, or to see whether it moves. The host copies what it looks at.
  */
 #define FM_WIRE_WORKER_CONTROL 4096 /* bytes; inputs and outputs begin behind it */
 
 struct fm_wire_worker_control {
-    _Atomic uint64_t span;  /* being computed; 0: none */
-    _Atomic uint64_t index; /* element being computed, or the first of its block; NONE: none */
-    _Atomic uint64_t begun; /* elements begun since the worker started: it grows with each */
+    _Atomic uint64_t span;   /* being computed; 0: none */
+    _Atomic uint64_t index;  /* element being computed, or the first of its block; NONE: none */
+    _Atomic uint64_t begun;  /* elements begun since the worker started: it grows with each */
+    _Atomic uint64_t failed; /* elements of the span that failed so far, and the first of them */
+    _Atomic uint64_t listed;
+    struct fm_wire_worker_failure failures[FM_WIRE_WORKER_FAILURES];
 };
 
 #endif
