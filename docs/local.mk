@@ -3,6 +3,7 @@
 
 dist_man_MANS = docs/man/fastmap.3
 dist_man_MANS += docs/man/fastmap.conf.5
+dist_man_MANS += docs/man/fastmap-run.1
 dist_doc_DATA = LICENSE README.md CHANGELOG.md SECURITY.md
 dist_doc_DATA += docs/ARCHITECTURE.md
 dist_doc_DATA += docs/FORTRAN.md

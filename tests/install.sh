@@ -4,7 +4,7 @@
 srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 . "$srcdir/tests/tap.sh"
 version=${version:-$(sed -n 's/^Version: //p' "$builddir/lib/fastmap.pc")}
-plan 9
+plan 11
 
 prefix=$tap_scratch/prefix
 expect "make install succeeds" \
@@ -67,6 +67,9 @@ else
 fi
 
 expect "the manual page is installed" test -f "$prefix/share/man/man3/fastmap.3"
+expect "its launcher is installed, with its page" test -f "$prefix/share/man/man1/fastmap-run.1"
+expect_text "the launcher runs from where it was moved to" "$("$prefix/bin/fastmap-run" --version)" \
+    "fastmap-run $version"
 expect "the licence is installed" test -f "$prefix/share/doc/fastmap/LICENSE"
 
 expect "make uninstall leaves no file" sh -c "

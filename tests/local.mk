@@ -10,7 +10,7 @@ c_tests = tests/test_base tests/test_settings tests/test_wire_worker $(fuzz_test
     tests/test_align tests/test_module
 fuzz_tests = tests/fuzz/test_fuzz_settings tests/fuzz/test_fuzz_worker
 fortran_tests = tests/test_fortran
-shell_tests = tests/examples.sh tests/mpi.sh
+shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh
 installed_tests = tests/exports.sh tests/install.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
 lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/lint/cppcheck.sh \

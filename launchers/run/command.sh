@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # the parts share variables
 # ---- The command ----
 
-# What the program finds in its environment.
+# pass_settings VARIABLE: what the program finds in its environment; the launcher sets VARIABLE to the rank.
+# docs/WORKER.md tells what fastmap-worker.so makes of it.
 pass_settings() {
     [ -z "$threads" ] || pass "FASTMAP_MAX_LOCAL_WORKERS=$threads"
     # Ranks that share cores must not all bind their first thread to the first one.
@@ -11,8 +12,9 @@ pass_settings() {
         # AddressSanitizer wants to come first of all.
         asan=$(printf '%s\n' "$libraries" | sed -n 's/.*libasan\.so[.0-9]* => \([^ ]*\).*/\1/p')
         pass "LD_PRELOAD=${asan:+$asan:}${LD_PRELOAD:+$LD_PRELOAD:}$shim"
+        [ -z "${LD_PRELOAD:-}" ] || pass "FASTMAP_WORKER_LD_PRELOAD=$LD_PRELOAD"
         [ -z "$library" ] || pass "FASTMAP_WORKER_LIBRARY=$library"
-        pass "FASTMAP_WORKER_RANK=$1"
+        pass "FASTMAP_WORKER_RANKS=$1"
     fi
 }
 
@@ -20,7 +22,7 @@ pass_settings() {
 # processes.
 forward_by_name() {
     [ "$nodes" -gt 1 ] || [ "$place" = hosts ] || return 0
-    for name in $(env | sed -n 's/^\(FASTMAP_[A-Z_]*\|OMP_[A-Z_]*\|LD_LIBRARY_PATH\)=.*/\1/p'); do
+    for name in $(env | sed -n 's/^\(FASTMAP_[A-Z_]*\|OMP_[A-Z_]*\|LD_LIBRARY_PATH\)=.*/\1/p' | sort); do
         add -x "$name"
     done
 }
@@ -33,7 +35,7 @@ host_list() {
 
 # The major version of Open MPI's mpirun.
 major() {
-    "$mpirun" --version 2>/dev/null </dev/null | sed -n 's/^[^0-9]* \([0-9][0-9]*\)\..*/\1/p' | head -n 1
+    "$mpirun" --version 2>/dev/null </dev/null | sed -n 's/^[^0-9]* \([0-9][0-9]*\)\..*/\1/p' | grep . || echo 4
 }
 
 # Open MPI 5 tells ranks of the loss of others. Open MPI 4 goes on too if told to, but tells nobody, and MPICH ends
@@ -42,8 +44,7 @@ decide_recover() {
     [ "$recover" != auto ] || [ "$serve" = yes ] || recover=no
     [ "$recover" != no ] || return 0
     if [ "$mpi" = openmpi ] && [ -z "$srun_type" ]; then
-        version_major=$(major)
-        [ "${version_major:-0}" -lt 5 ] || { recover=yes; return 0; }
+        [ "$(major)" -lt 5 ] || { recover=yes; return 0; }
     fi
     [ "$recover" = auto ] || die "--recover yes takes mpirun of Open MPI 5 or newer: use that, or leave it out"
     recover=no
@@ -56,25 +57,33 @@ refuse_root() {
         "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"
 }
 
-# Cores for each rank: batch systems may count hardware threads, mpirun counts cores. In the job's script this machine
-# is one of its nodes.
+# Cores for each rank: batch systems may count hardware threads, mpirun counts cores. In the job's script this
+# machine is one of its nodes.
 pe() {
     most=$((here_cores / per_node))
     [ "$on_node" = yes ] && [ "$most" -gt 0 ] && [ "$most" -lt "$share" ] && echo "$most" || echo "$share"
 }
 
+# map_by PATTERN --bind-to WHAT. Slurm's slots are tasks, not cores: who fits was decided before.
+map_by() {
+    if [ "$crowded" = no ] && [ "$place" != slurm ]; then
+        add --map-by "$@"
+    elif [ "$(major)" -lt 5 ]; then
+        add --oversubscribe --map-by "$@"
+    else
+        add --map-by "$1:OVERSUBSCRIBE" "$2" "$3"
+    fi
+}
+
 start_openmpi() {
     refuse_root
-    # Slurm's slots are tasks, not cores; who fits was decided above.
-    more=
-    [ "$crowded$place" = nohere ] || [ "$crowded$place" = nohosts ] || more=:OVERSUBSCRIBE
     add "$mpirun" -n "$ranks"
     [ "$recover" = no ] || add --with-ft ulfm
     [ -z "$hosts" ] || add --host "$(host_list)"
     case $bind in
-    numa) add --map-by "ppr:$((per_node / domains)):numa$more" --bind-to numa ;;
-    core) add --map-by "ppr:$per_node:node:PE=$(pe)$more" --bind-to core ;;
-    none) add --map-by "ppr:$per_node:node$more" --bind-to none ;;
+    numa) map_by "ppr:$((per_node / domains)):numa" --bind-to numa ;;
+    core) map_by "ppr:$per_node:node:PE=$(pe)" --bind-to core ;;
+    none) map_by "ppr:$per_node:node" --bind-to none ;;
     esac
     # Without it ranks that wait keep the core from those that compute.
     [ "$crowded" = no ] || add --mca mpi_yield_when_idle 1
@@ -133,7 +142,8 @@ make_command() {
 refuse_as_rank() {
     for name in OMPI_COMM_WORLD_SIZE PMI_SIZE SLURM_STEP_NUM_TASKS; do
         eval "size=\${$name:-1}"
-        [ "${size:-1}" = 1 ] || die "it was itself started as one of $size ranks ($name): call it alone, it starts the ranks"
+        [ "${size:-1}" = 1 ] ||
+            die "it was itself started as one of $size ranks ($name): call it alone, it starts the ranks"
     done
 }
 

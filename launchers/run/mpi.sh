@@ -30,14 +30,12 @@ srun_type() {
     if [ "$place" != slurm ] || [ "$launcher" = mpirun ] || ! command -v srun >/dev/null 2>&1; then
         return 1
     fi
-    case $1 in
-    openmpi) types='pmix' ;;
-    *) types='cray_shasta pmi2' ;;
+    case $1:$libraries in
+    openmpi:*) srun_type=pmix ;;
+    mpich:*libmpi_cray*.so* | mpich:*libmpi_gnu*.so*) srun_type=cray_shasta ;;
+    *) srun_type=pmi2 ;;
     esac
-    offered=$(srun --mpi=list 2>&1 </dev/null | tr -s ' \t,:' '\n')
-    for srun_type in $types; do
-        printf '%s\n' "$offered" | grep -qx "$srun_type" && return 0
-    done
+    srun --mpi=list 2>&1 </dev/null | tr -s ' \t,:' '\n' | grep -qx "$srun_type" && return 0
     srun_type=
     return 1
 }
@@ -91,7 +89,8 @@ choose_mpi() {
         return
     fi
     [ "$mpi" = auto ] ||
-        die "--mpi $mpi, but its mpirun or its plugin $pkglibdir/fastmap-$mpi.so is missing: install it, then fastmap again"
-    die "no MPI that fastmap has a plugin for was found: install Open MPI or MPICH, then fastmap again; without -n the" \
-        "program runs here, on all cores"
+        die "--mpi $mpi, but its mpirun or its plugin $pkglibdir/fastmap-$mpi.so is missing: install that MPI," \
+            "then fastmap again"
+    die "no MPI that fastmap has a plugin for was found: install Open MPI or MPICH, then fastmap again; without" \
+        "-n the program runs here, on all cores"
 }

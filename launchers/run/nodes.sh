@@ -78,7 +78,7 @@ read_hosts() {
 batch_hosts() {
     [ -r "$2" ] || die "$1's list of nodes, $2, cannot be read; run fastmap-run in the job's script"
     read_hosts "$1's list of nodes, $2" "$2" yes
-    note "$1: $nodes nodes, $cores cores or more on each"
+    note "$1: nodes: $nodes, cores of each: $cores or more"
 }
 
 # Torque's file has a line for each core; PBS Pro's has one for each rank that was asked for.
@@ -100,7 +100,7 @@ look_at_lsf() {
     read_hosts "LSF's LSB_MCPU_HOSTS" - yes <<END
 $(echo "$LSB_MCPU_HOSTS" | awk '{ for (i = 1; i < NF; i += 2) print $i, $(i + 1) }')
 END
-    note "LSF: $nodes nodes, $cores cores or more on each"
+    note "LSF: nodes: $nodes, cores of each: $cores or more"
 }
 
 # Slurm writes one number for several nodes: "16(x3),8".
@@ -122,7 +122,7 @@ look_at_slurm() {
     elif [ "$on_node" = no ]; then
         wanted=1
     fi
-    note "Slurm job $SLURM_JOB_ID: $nodes nodes, $cores processors or more on each"
+    note "Slurm job $SLURM_JOB_ID: nodes: $nodes, processors of each: $cores or more"
 }
 
 look_around() {
@@ -130,7 +130,8 @@ look_around() {
     look_here
     cores=$here_cores
     if [ -n "${SLURM_JOB_ID:-}" ]; then
-        [ -z "$hostfile" ] || die "--hostfile inside Slurm job $SLURM_JOB_ID, which has nodes of its own: leave it out"
+        [ -z "$hostfile" ] ||
+            die "--hostfile inside Slurm job $SLURM_JOB_ID, which has nodes of its own: leave it out"
         look_at_slurm
     elif [ -n "$hostfile" ]; then
         [ -r "$hostfile" ] || die "host file $hostfile cannot be read; check its name and rights"

@@ -26,7 +26,7 @@ find_program() {
 # readelf, where there is no ldd, knows those of the file itself; failing both, the names are in its bytes.
 libraries_of() {
     if command -v ldd >/dev/null 2>&1; then
-        ldd "$1" 2>&1
+        (unset LD_PRELOAD && ldd "$1" 2>&1)
     elif command -v readelf >/dev/null 2>&1; then
         readelf -d "$1" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1 => \1/p'
     else

@@ -2,8 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # the parts share variables
 # ---- How many ----
 
-# Sets `per_node`, `ranks` and `asked`, whether somebody asked for ranks: as asked; else as the job was asked to; else as --threads leaves room for; else one to
-# a NUMA domain.
+# Sets `per_node` and `ranks`: as asked; else as the job was asked to; else as --threads leaves room for; else one to a
+# NUMA domain. And `asked`: whether the user said anything about them.
 count_ranks() {
     asked=no
     [ -z "$ranks$per_node" ] || asked=yes
@@ -31,19 +31,20 @@ check_room() {
     crowded=no
     [ $((per_node * ${threads:-1})) -gt "$cores" ] || return 0
     crowded=yes
-    what="$per_node ranks${threads:+ of $threads threads} on a node with $cores cores"
+    what="ranks on a node: $per_node${threads:+ with threads: $threads}, cores: $cores"
     [ "$place" = here ] || [ "$told" -eq 0 ] || [ "$oversubscribe" = yes ] ||
         die "$what: ask for more cores or fewer ranks, or share cores by --oversubscribe"
-    warn "$what: they take turns"
+    case $bind in
+    numa | core) die "$what: too few for --bind $bind; leave that out or start fewer" ;;
+    esac
+    warn "$what; they take turns"
 }
 
 # Sets `bind` and `share`, the cores of a rank.
 decide_bind() {
     share=${threads:-$((cores / per_node))}
+    [ "$share" -gt 0 ] || share=1
     if [ "$crowded" = yes ]; then
-        case $bind in
-        numa | core) die "--bind $bind, but there are more threads than cores: leave out --bind or start fewer" ;;
-        esac
         bind=none
     elif [ "$bind" = auto ]; then
         if [ "$per_node" -eq 1 ]; then
@@ -58,5 +59,5 @@ decide_bind() {
     fi
     [ "$bind" != numa ] || [ $((per_node % domains)) -eq 0 ] ||
         die "--bind numa, but $per_node ranks do not divide evenly among $domains NUMA domains: choose another number"
-    note "$ranks ranks, $per_node a node, about $share cores each, bound to: $bind"
+    note "ranks: $ranks, on a node: $per_node, threads of each: $share, bound to: $bind"
 }

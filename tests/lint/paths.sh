@@ -12,6 +12,7 @@ cd "$srcdir" || exit 1
 sources() {
     find include lib tests examples bench docs launchers m4 .ci -type f 2>/dev/null |
         grep -v -E '/(\.libs|\.deps|autom4te\.cache)/|\.(l?o|la|log|trs|mod|png|dirstamp)$|^tests/fuzz/corpus/' |
+        grep -v -x launchers/fastmap-run |
         grep -v -E '^m4/(libtool|lt|pkg)' |
         xargs grep -lI '' configure.ac Makefile.am autogen.sh quickstart
 }
