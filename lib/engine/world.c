@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/letters.h"
+#include "program/companion.h"
 #include "program/module.h"
 #include "sched/tree.h"
 #include "tier/local/local.h"
@@ -75,29 +76,11 @@ static int launched_size(void)
 
 /* ---- The plugin ---- */
 
-/* Beside the library itself, in its folder `fastmap` or (in a build folder) right there; else where it was
-   configured to be. */
-static void *open_plugin(const char *name)
-{
-    char path[PATH_MAX];
-    Dl_info here;
-    void *plugin = NULL;
-    if (dladdr((const void *)&world, &here) != 0 && here.dli_fname != NULL) {
-        const char *slash = strrchr(here.dli_fname, '/');
-        const int length = slash != NULL ? (int)(slash - here.dli_fname) : 0;
-        (void)snprintf(path, sizeof path, "%.*s/fastmap/%s", length, here.dli_fname, name);
-        plugin = length > 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-        (void)snprintf(path, sizeof path, "%.*s/%s", length, here.dli_fname, name);
-        if (plugin == NULL && length > 0)
-            plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    }
-    (void)snprintf(path, sizeof path, "%s/%s", FM_PLUGIN_DIR, name);
-    return plugin != NULL ? plugin : dlopen(path, RTLD_NOW | RTLD_LOCAL);
-}
-
 static const struct fm_tier_ranks *find_tier(const struct flavour *flavour, char *why, size_t bytes)
 {
-    void *plugin = open_plugin(flavour->plugin);
+    char path[PATH_MAX];
+    (void)fm_program_companion(flavour->plugin, path);
+    void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     const struct fm_tier_ranks *tier = plugin != NULL ? dlsym(plugin, "fm_mpi_tier") : NULL;
     if (tier != NULL && tier->version == FM_TIER_RANKS_VERSION)
         return tier;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-fm_sources += lib/program/channel.c lib/program/channel.h lib/program/crash.c lib/program/crash.h \
+fm_sources += lib/program/channel.c lib/program/channel.h lib/program/companion.c lib/program/companion.h lib/program/crash.c lib/program/crash.h \
 	lib/program/maps.c lib/program/maps.h lib/program/module.c lib/program/module.h
 
 # What is preloaded into a program to make it a worker: not a part of the library. Without sanitizers, whose
