@@ -10,7 +10,7 @@ if [ ! -e "$builddir/.libs/libfastmap.so" ]; then
     echo "1..0 # SKIP no shared library built (--disable-shared)"
     exit 0
 fi
-# What a job of one's own would say, and what a sanitizer wants of a library preloaded.
+# What a job of one's own would say.
 unset SLURM_JOB_ID PBS_NODEFILE PBS_NUM_PPN NCPUS LSB_DJOB_HOSTFILE LSB_MCPU_HOSTS PE_HOSTFILE LD_PRELOAD
 unset OMPI_COMM_WORLD_SIZE PMI_SIZE SLURM_STEP_NUM_TASKS
 unset OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
@@ -81,7 +81,7 @@ mv "$world/lib/fastmap-worker.so" "$world/.libs"
 # A plugin for each MPI: its launcher may lie beside what it needs.
 cp "$world/.libs/fastmap-worker.so" "$world/.libs/fastmap-openmpi.so"
 cp "$world/.libs/fastmap-worker.so" "$world/.libs/fastmap-mpich.so"
-cp "$builddir"/.libs/libfastmap.so.0 "$world/lib/libfastmap.so.0"
+library libfastmap.so.0
 program serial "$world/lib/libfastmap.so.0"
 program ours_openmpi "$world/lib/libmpi.so.40" "$world/lib/libfastmap.so.0"
 program ours_mpich "$world/lib/libmpich.so.12"
@@ -128,7 +128,7 @@ refused() {
     echo "$text" | grep -q "^fastmap-run: .*$pattern" && [ "$(echo "$text" | wc -l)" -eq 1 ]
 }
 
-plan 80
+plan 89
 
 # ---- What the program is -----------------------------------------------------------------------------------
 
@@ -147,9 +147,13 @@ makes "one rank of any program is" "bin/plain" -n 1 plain
 makes "--serve no: main on every rank" \
     "bin/mpirun -n 2 --map-by ppr:1:numa --bind-to numa bin/serial" --serve no serial
 makes "--serve yes: a program that opens fastmap as it runs" \
-    "bin/mpirun -n 2 --map-by ppr:1:numa --bind-to numa env LD_PRELOAD=.libs/fastmap-worker.so \
-FASTMAP_WORKER_RANKS=OMPI_COMM_WORLD_RANK bin/plain" --serve yes plain
+    "bin/mpirun -n 2 --map-by ppr:1:numa --bind-to numa env serve OMPI_COMM_WORLD_RANK bin/plain" \
+    --serve yes plain
 says "--serve yes is nothing for an MPI program" "linked with MPI and runs on every rank" --serve yes ours_openmpi
+FASTMAP_RANKS=off
+export FASTMAP_RANKS
+says "FASTMAP_RANKS=OFF and ranks that serve" "FASTMAP_RANKS=OFF keeps maps in their rank" serial
+unset FASTMAP_RANKS
 says "a program that uses neither is refused" "linked neither with MPI nor" -n 2 plain
 says "a script is refused" "is a script; give the program" -n 2 script
 if [ "${static:-}" = no ]; then
@@ -340,15 +344,15 @@ unset PE_HOSTFILE
 SLURM_JOB_ID=7 SLURM_JOB_NUM_NODES=3 SLURM_JOB_CPUS_PER_NODE='16(x2),8' SLURMD_NODENAME=m
 export SLURM_JOB_ID SLURM_JOB_NUM_NODES SLURM_JOB_CPUS_PER_NODE SLURMD_NODENAME
 makes "Slurm: srun, with what Open MPI needs" \
-    "srun --mpi=pmix --nodes=3 --ntasks=6 --ntasks-per-node=2 --export=ALL --cpus-per-task=4 --cpu-bind=ldoms \
+    "srun --mpi=pmix --nodes=3 --ntasks=6 --ntasks-per-node=2 --export=ALL --kill-on-bad-exit=1 --cpus-per-task=4 --cpu-bind=ldoms \
 env serve SLURM_PROCID bin/serial" serial
 makes "Slurm: srun, with what MPICH needs" \
-    "srun --mpi=pmi2 --nodes=1 --ntasks=4 --ntasks-per-node=4 --export=ALL --cpus-per-task=2 --cpu-bind=cores \
+    "srun --mpi=pmi2 --nodes=1 --ntasks=4 --ntasks-per-node=4 --export=ALL --kill-on-bad-exit=1 --cpus-per-task=2 --cpu-bind=cores \
 bin/ours_mpich" -n 4 --ranks-per-node 4 ours_mpich
 SLURM_NTASKS=12
 export SLURM_NTASKS
 makes "Slurm: as many ranks as the job was asked to have" \
-    "srun --mpi=pmix --nodes=3 --ntasks=12 --ntasks-per-node=4 --export=ALL --cpus-per-task=2 --cpu-bind=cores \
+    "srun --mpi=pmix --nodes=3 --ntasks=12 --ntasks-per-node=4 --export=ALL --kill-on-bad-exit=1 --cpus-per-task=2 --cpu-bind=cores \
 bin/ours_openmpi" ours_openmpi
 unset SLURM_NTASKS
 makes "Slurm: mpirun" \
@@ -357,8 +361,47 @@ makes "Slurm: mpirun" \
 says "Slurm: more ranks than cores are refused" "ranks on a node: 9, cores: 8: ask for" -n 27 serial
 makes "Slurm: unless they are wanted" \
     "fastmap-run: ranks on a node: 9, cores: 8; they take turns
-srun --mpi=pmix --nodes=3 --ntasks=27 --ntasks-per-node=9 --export=ALL --cpu-bind=none --overcommit \
+srun --mpi=pmix --nodes=3 --ntasks=27 --ntasks-per-node=9 --export=ALL --kill-on-bad-exit=1 --cpu-bind=none --overcommit \
 env OMPI_MCA_mpi_yield_when_idle=1 FASTMAP_BIND=NONE serve SLURM_PROCID bin/serial" -n 27 --oversubscribe serial
 says "Slurm: a host file is refused" "which has nodes of its own" --hostfile hosts serial
 unset SLURM_JOB_ID SLURM_JOB_NUM_NODES SLURM_JOB_CPUS_PER_NODE SLURMD_NODENAME
 says "srun without Slurm" "this is no Slurm job" --launcher srun serial
+
+# ---- Real ranks --------------------------------------------------------------------------------------------
+
+real=$builddir/tests/.libs/launch_serial
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 UCX_LOG_LEVEL=error FASTMAP_VERBOSITY=QUIET
+# The MPI libraries keep memory until the process ends.
+ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}"
+export ASAN_OPTIONS
+
+# start STATUS OPTIONS...: what the program says, once and again, and whether it ended with STATUS.
+start() {
+    status=$1
+    shift
+    LD_LIBRARY_PATH=$builddir/.libs timeout 60 "$builddir/launchers/fastmap-run" "$@" \
+        >"$tap_scratch/said" 2>"$tap_scratch/errors" </dev/null
+    [ $? -eq "$status" ] || { echo "exit status is not $status"; cat "$tap_scratch/errors"; }
+    cat "$tap_scratch/said"
+}
+
+for flavour in openmpi mpich; do
+    if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
+        skip_promised "no mpirun.$flavour, or no plugin for it" 4
+        continue
+    fi
+    if nm "$builddir/.libs/libfastmap.so" 2>/dev/null | grep -q __tsan_init; then
+        skip "MPI libraries are not built for ThreadSanitizer" 4
+        continue
+    fi
+    expect_text "$flavour: a serial program is one program on 3 ranks" "$(start 0 --mpi "$flavour" -n 3 "$real" 2)" \
+        "main: maps 2, ranks 3, elements computed elsewhere: some, results identical: yes"
+    expect_text "$flavour: ranks that serve end with a program that has no map" \
+        "$(start 0 --mpi "$flavour" -n 3 "$real" 0)" \
+        "main: maps 0, ranks 0, elements computed elsewhere: none, results identical: yes"
+    expect_text "$flavour: its exit status is the job's" "$(start 7 --mpi "$flavour" -n 2 "$real" 1 7)" \
+        "main: maps 1, ranks 2, elements computed elsewhere: some, results identical: yes"
+    expect_text "$flavour: a rank in which main was not swapped ends before it does anything" \
+        "$(LD_LIBRARY_PATH=$builddir/.libs FASTMAP_WORKER_RANKS=RANK "mpirun.$flavour" -n 2 "$real" 2>&1 |
+            grep -c -e 'was not preloaded' -e '^main')" 2
+done

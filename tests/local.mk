@@ -68,7 +68,7 @@ tests_test_service_SOURCES = tests/test_service.c tests/fuzz/fuzz_service.c
 tests_test_service_LDADD = libtest.la libfastmap-service.la
 endif
 endif
-check_PROGRAMS += tests/mpi_plain tests/mpi_serve
+check_PROGRAMS += tests/mpi_plain tests/mpi_serve tests/launch_serial
 tests_mpi_plain_SOURCES = tests/mpi_plain.c tests/mpi_ranks.c tests/mpi_ranks.h
 mpi_levels_sources = tests/mpi_levels.c tests/mpi_ranks.c tests/mpi_ranks.h
 if HAVE_OPENMPI

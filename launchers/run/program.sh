@@ -114,6 +114,11 @@ decide_serve() {
         return
     fi
     [ "$serve" = yes ] || check_use
+    [ "$(echo "${FASTMAP_RANKS:-}" | tr '[:lower:]' '[:upper:]')" != OFF ] ||
+        die "FASTMAP_RANKS=OFF keeps maps in their rank, so that the others could not serve: unset it, or use -n 1"
     check_swap
+    # What opens fastmap as it runs has it from where this is installed.
+    [ -n "$library" ] || has_archive || ! installed "${pkglibdir%/*}" libfastmap.so.0 ||
+        library=$(cd "$(dirname "$file")" && pwd)/libfastmap.so.0
     serve=yes
 }

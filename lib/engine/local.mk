@@ -26,6 +26,8 @@ fm_sources += \
 	lib/engine/ranks.c \
 	lib/engine/ranks.h \
 	lib/engine/servant.c \
+	lib/engine/served.c \
+	lib/engine/served.h \
 	lib/engine/serve.c \
 	lib/engine/session.c \
 	lib/engine/shares.c \

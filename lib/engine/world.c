@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/letters.h"
+#include "engine/served.h"
 #include "program/companion.h"
 #include "program/module.h"
 #include "sched/tree.h"
@@ -40,9 +41,6 @@ static const struct flavour flavours[] = {
     {"Open MPI", "fastmap-openmpi.so", NULL, "PMIX_RANK", NULL}, /* srun --mpi=pmix */
 };
 #define FLAVOURS (sizeof flavours / sizeof *flavours)
-
-/* fastmap-run sets it where all ranks but one serve. */
-#define SERVED_MARK "FASTMAP_WORKER_RANKS"
 
 static struct fm_engine_world world = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static pthread_mutex_t search = PTHREAD_MUTEX_INITIALIZER;
@@ -196,7 +194,7 @@ static bool join_world(const int *comm, char *why, size_t bytes)
         world.tier->on_end(fm_engine_world_goodbye);
     told = true;
     settle_on_node();
-    world.served = getenv(SERVED_MARK) != NULL;
+    world.served = fm_engine_served();
     world.parted = false;
     return true;
 }
@@ -253,8 +251,7 @@ struct fm_engine_world *fm_engine_world(const struct fastmap_session *session)
 void fm_engine_world_part(void)
 {
     /* Ranks that serve wait for one that has made no map, too. */
-    if (atomic_load_explicit(&found, memory_order_acquire) == UNKNOWN &&
-        getenv(SERVED_MARK) != NULL)
+    if (atomic_load_explicit(&found, memory_order_acquire) == UNKNOWN && fm_engine_served())
         (void)search_world(FASTMAP_VERBOSITY_QUIET);
     fm_engine_world_goodbye();
 }

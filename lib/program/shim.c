@@ -8,6 +8,11 @@
  * taken out of the environment first of all, in a constructor that the linker puts before the C library's
  * own (-z initfirst); hence no call of the C library in it. A program that is preloaded without them runs as
  * it always does.
+ *
+ * A process is a worker if it has a descriptor of its host, or if it is a rank other than 0 of a job whose
+ * ranks serve; rank 0 is the program itself. The mark of such a job stays in the environment, where the
+ * library looks for it, but emptied: a mark that is full says that nobody has looked at it, so that this
+ * library was not preloaded, though it should have been.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -27,6 +32,8 @@ __libc_start_main(main_function *main, int argc, char **argv, void (*init)(void)
 
 static const char *descriptor; /* what FASTMAP_WORKER_FD was; NULL: this is no worker */
 static const char *library;
+static const char *rank_variable; /* what tells the rank; NULL: not in a job whose ranks serve */
+static const char *rank;
 
 /* What follows the prefix, or NULL. */
 static const char *after(const char *entry, const char *prefix)
@@ -35,6 +42,27 @@ static const char *after(const char *entry, const char *prefix)
         if (*entry++ != *prefix++)
             return NULL;
     return entry;
+}
+
+/* What the variable called `name` is, or NULL. */
+static char *find(char **envp, const char *name)
+{
+    for (char **entry = envp; *entry != NULL; entry++) {
+        const char *value = after(*entry, name);
+        if (value != NULL && *value == '=')
+            return *entry + (value - *entry) + 1;
+    }
+    return NULL;
+}
+
+/* Empties the mark; its text moves to a place of its own. */
+static void take_mark(char *mark)
+{
+    static char name[64];
+    for (size_t i = 0; i + 1 < sizeof name && mark[i] != '\0'; i++)
+        name[i] = mark[i];
+    *mark = '\0';
+    rank_variable = name;
 }
 
 /* True: the entry stays, perhaps as another. */
@@ -52,19 +80,16 @@ static int keep(char **entry)
     return after(*entry, "LD_PRELOAD=") != NULL;
 }
 
-static int is_worker(char **envp)
-{
-    for (char **entry = envp; *entry != NULL; entry++)
-        if (after(*entry, PREFIX "FD=") != NULL)
-            return 1;
-    return 0;
-}
-
 __attribute__((constructor)) static void clean_environment(int argc, char **argv, char **envp)
 {
     (void)argc;
     (void)argv;
-    if (!is_worker(envp))
+    char *mark = find(envp, PREFIX "RANKS");
+    if (mark != NULL && *mark != '\0') {
+        take_mark(mark);
+        rank = find(envp, rank_variable);
+    }
+    if (rank_variable == NULL && find(envp, PREFIX "FD") == NULL)
         return;
     char **kept = envp;
     for (char **entry = envp; *entry != NULL; entry++)
@@ -77,6 +102,21 @@ static int complain(const char *what)
 {
     (void)fprintf(stderr, "fastmap-worker: %s\n", what);
     return 127;
+}
+
+/* Whether main() is another one in this process. A process that cannot tell is neither. */
+static int is_worker(void)
+{
+    if (descriptor != NULL)
+        return 1;
+    if (rank_variable != NULL && rank == NULL) {
+        (void)fprintf(stderr,
+                      "fastmap-worker: %s is not set, so this process does not know its rank: let "
+                      "fastmap-run start the program\n",
+                      rank_variable);
+        _exit(127);
+    }
+    return rank != NULL && strcmp(rank, "0") != 0;
 }
 
 /* In the program, if that has it or is linked with the library; else in the library that the host has. */
@@ -101,9 +141,14 @@ static int serve_main(int argc, char **argv, char **envp)
     if (serve == NULL)
         return complain(
             "the program has no fastmap_serve(), and FASTMAP_WORKER_LIBRARY leads to none");
-    if (setenv(PREFIX "FD", descriptor, 1) != 0)
+    if (descriptor != NULL && setenv(PREFIX "FD", descriptor, 1) != 0)
         return complain("no memory");
-    return serve() == 0 ? 0 : 1;
+    if (serve() == 0)
+        return 0;
+    const char *(*why)(void) = NULL;
+    void *symbol = dlsym(RTLD_DEFAULT, "fastmap_last_error");
+    memcpy(&why, &symbol, sizeof why);
+    return complain(why != NULL ? why() : "fastmap_serve() failed");
 }
 
 int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(void),
@@ -114,6 +159,5 @@ int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(v
     memcpy(&start, &symbol, sizeof start);
     if (start == NULL)
         _exit(complain("the C library has no __libc_start_main"));
-    return start(descriptor != NULL ? serve_main : main, argc, argv, init, fini, rtld_fini,
-                 stack_end);
+    return start(is_worker() ? serve_main : main, argc, argv, init, fini, rtld_fini, stack_end);
 }
