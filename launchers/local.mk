@@ -17,3 +17,5 @@ launchers/fastmap-run: $(fm_run_parts) Makefile
 	    sed -e 's|@''version@|$(PACKAGE_VERSION)|' -e 's|@''prefix@|$(prefix)|' \
 	        -e 's|@''pkglibdir@|$(pkglibdir)|' -e 's|@''pkglibexecdir@|$(pkglibexecdir)|' >$@ && \
 	    chmod a=rx,u+w $@
+
+include launchers/fastmapd/pool.mk
