@@ -18,4 +18,4 @@ launchers/fastmap-run: $(fm_run_parts) Makefile
 	        -e 's|@''pkglibdir@|$(pkglibdir)|' -e 's|@''pkglibexecdir@|$(pkglibexecdir)|' >$@ && \
 	    chmod a=rx,u+w $@
 
-include launchers/fastmapd/pool.mk
+include launchers/fastmapd/local.mk

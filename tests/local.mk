@@ -10,6 +10,8 @@ c_tests = tests/test_base tests/test_settings tests/test_wire_worker $(fuzz_test
     tests/test_align tests/test_module
 fuzz_tests = tests/fuzz/test_fuzz_settings tests/fuzz/test_fuzz_worker
 fortran_tests = tests/test_fortran
+# Of fastmapd, on its parts.
+service_tests = tests/fastmapd/test_ledger
 shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh
 installed_tests = tests/exports.sh tests/install.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
@@ -18,11 +20,13 @@ lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/l
 
 test_public = libtest.la libfastmap.la
 test_internal = libtest.la libfastmap-internal.la
+test_service = libtest.la libfastmapd.la
 
 tests_test_base_LDADD = $(test_internal)
 tests_test_settings_LDADD = $(test_internal)
 # It fails one allocation after the other.
 tests_test_settings_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
+tests_fastmapd_test_ledger_LDADD = $(test_service)
 tests_test_topology_LDADD = $(test_internal) -lm
 tests_test_topology_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_test_wire_worker_LDADD = $(test_internal)
@@ -61,6 +65,10 @@ if HAVE_CUNIT
 check_LTLIBRARIES += libtest.la
 check_PROGRAMS += $(c_tests)
 TESTS += $(c_tests)
+if HAVE_SERVICE
+check_PROGRAMS += $(service_tests)
+TESTS += $(service_tests)
+endif
 if HAVE_OPENSSL
 check_PROGRAMS += tests/test_service
 TESTS += tests/test_service

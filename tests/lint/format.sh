@@ -32,7 +32,7 @@ well_laid_out() {
         awk 'length > 110 { print FNR ": " length " columns"; bad = 1 } END { exit bad }' "$1"
 }
 
-files=$(find include lib tests examples bench \( -name '*.[ch]' -o -name '*.cc' -o -name '*.cpp' \) | sort)
+files=$(find include lib launchers tests examples bench \( -name '*.[ch]' -o -name '*.cc' -o -name '*.cpp' \) | sort)
 # shellcheck disable=SC2086
 plan "$(echo $files | wc -w)"
 for file in $files; do

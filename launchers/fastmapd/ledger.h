@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Accounts, tokens, maps and money, in SQLite. Money moves by transfers only: each takes an amount from one
+ * book and gives it to another, so all books together always come to nothing. The books:
+ *
+ *   bank            where credit comes from; the only one that may be below zero
+ *   balance, held   two for each account
+ *   earned          what was charged
+ *
+ * The database itself refuses a transfer that a book has not the money for, and a second charge for the
+ * same span of a map.
+ *
+ * Writers are combined: whoever finds nobody writing carries out what all others have brought meanwhile,
+ * in one transaction. So the number of commits adapts to what a commit costs, and nobody is answered
+ * before his transfer is committed. A daemon's commits survive its death, and may be lost, in order, by a
+ * failure of power; a command's survive that too.
+ *
+ * Functions return 0 or a FASTMAP_ERR_* with its sentence recorded. Threads: any.
+ */
+#ifndef FMD_LEDGER_H
+#define FMD_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "service/token.h"
+
+#define FMD_NAME_BYTES 65 /* of an account's name */
+#define FMD_KEY_BYTES 65  /* of a client's key for a map */
+#define FMD_MAP_BYTES 17
+
+struct fmd_ledger;
+
+/* folder: the state folder. is_daemon: many small writes; else a command. */
+int fmd_ledger_open(int folder, const char *folder_path, bool is_daemon, struct fmd_ledger **out);
+void fmd_ledger_close(struct fmd_ledger *ledger);
+
+/* ---- Accounts and tokens (ledger_accounts.c) ----------------------------------------------------------- */
+
+bool fmd_ledger_name_is_valid(
+    const char *name); /* a-z 0-9 . _ -, 1 to 64, beginning with a letter or digit */
+
+int fmd_ledger_add_account(struct fmd_ledger *ledger, const char *name);
+int fmd_ledger_credit(struct fmd_ledger *ledger, const char *name, int64_t nano, const char *note);
+int fmd_ledger_count_accounts(struct fmd_ledger *ledger, int64_t *count);
+
+/* Below 0: no limit. */
+struct fmd_limits {
+    int64_t vcpus;
+    int64_t day_nano;
+};
+int fmd_ledger_add_token(struct fmd_ledger *ledger, const char *name, struct fmd_limits limits,
+                         char token[FM_SERVICE_TOKEN_BYTES]);
+int fmd_ledger_limit_token(struct fmd_ledger *ledger, const char *id, struct fmd_limits limits);
+int fmd_ledger_revoke_token(struct fmd_ledger *ledger, const char *id);
+
+struct fmd_token {
+    char id[FM_SERVICE_ID_BYTES];
+    uint8_t key[FM_SERVICE_DIGEST_BYTES];
+    int64_t account;
+    char name[FMD_NAME_BYTES];
+    struct fmd_limits limits;
+};
+
+/* 1: found, 0: no such token, or revoked. */
+int fmd_ledger_find_token(struct fmd_ledger *ledger, const char *id, struct fmd_token *token);
+
+struct fmd_standing {
+    int64_t balance, held;
+    int64_t day_spent; /* of the token */
+};
+int fmd_ledger_standing(struct fmd_ledger *ledger, const struct fmd_token *token,
+                        struct fmd_standing *out);
+
+/* Tables for people. */
+int fmd_ledger_list(struct fmd_ledger *ledger, FILE *to);
+int fmd_ledger_statement(struct fmd_ledger *ledger, const char *name, FILE *to);
+
+/* ---- Maps (ledger_maps.c) -------------------------------------------------------------------------------
+   */
+
+enum fmd_verdict {
+    FMD_OPENED,
+    FMD_KNOWN,    /* the same key opened the same map before: what is told is how it stands */
+    FMD_CONFLICT, /* the same key opened another map */
+    FMD_NO_CREDIT
+};
+
+struct fmd_map_row {
+    char id[FMD_MAP_BYTES];
+    int64_t account;
+    char token[FM_SERVICE_ID_BYTES];
+    int64_t hold, price; /* hold as it was at first */
+    int64_t spans, cpu_ns, spent;
+    bool is_open;
+};
+
+struct fmd_opening {
+    const struct fmd_token *token;
+    const char *key;       /* the client's */
+    const uint8_t *digest; /* of what was asked for, 32 bytes */
+    int64_t budget, least, price;
+    int64_t host; /* the daemon */
+};
+int fmd_ledger_open_map(struct fmd_ledger *ledger, const struct fmd_opening *opening,
+                        enum fmd_verdict *verdict, struct fmd_map_row *row);
+
+/* One span is done: the price of its CPU time goes from held to earned, once. */
+struct fmd_settlement {
+    const char *map;
+    int64_t account;
+    const char *token;
+    int64_t span; /* the client's number, whatever it is: unique in the map */
+    int64_t cpu_ns;
+    int64_t charge, spent, left; /* out: for this span; of the map so far; of its hold */
+};
+int fmd_ledger_settle(struct fmd_ledger *ledger, struct fmd_settlement *settlement);
+
+/* The rest of the hold goes back. Closing twice changes nothing. */
+int fmd_ledger_close_map(struct fmd_ledger *ledger, const char *map);
+
+/* 1: found, 0: the account has no such map. */
+int fmd_ledger_find_map(struct fmd_ledger *ledger, int64_t account, const char *map,
+                        struct fmd_map_row *row);
+
+/* Closes every map that this host left open. */
+int fmd_ledger_recover(struct fmd_ledger *ledger, int64_t host, int64_t *closed);
+
+/* A number that is this state folder's own, made once. */
+int fmd_ledger_host(struct fmd_ledger *ledger, int64_t *host);
+
+/* ---- Audit (ledger_audit.c) ------------------------------------------------------------------------------
+   */
+
+/* Adds everything up anew and says what does not agree; *wrong counts it. */
+int fmd_ledger_audit(struct fmd_ledger *ledger, FILE *to, int64_t *wrong);
+
+#endif
