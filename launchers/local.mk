@@ -19,3 +19,4 @@ launchers/fastmap-run: $(fm_run_parts) Makefile
 	    chmod a=rx,u+w $@
 
 include launchers/fastmapd/local.mk
+include launchers/fastmapd/pool.mk

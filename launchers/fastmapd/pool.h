@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Workers: who computes which span when. A pool has one thread of its own, which talks to the workers, watches
+ * their clocks and ends them. Each worker belongs to one map of one account, lives in its own sandbox
+ * (sandbox.h), computes one span at a time, and is believed nothing: whatever happens to it is the error of
+ * the span that it had, and of no other.
+ *
+ * A span's life:
+ *     reserve   memory for its inputs and outputs, shared with whichever worker will compute it: the body of
+ *               the request is read straight into it
+ *     commit    it may be computed; a worker that is idle gets it before the call returns
+ *     done()    once, from the pool's thread (or from fmd_pool_map_close(): see there): the outputs are in
+ *               the same memory
+ *     release   the memory goes to the next span. Also instead of commit, when the body broke off
+ *
+ * Fairness: at most `vcpus` spans are computed at a time. The next one is taken from the account that has
+ * the fewest running, among equals from the one that has used the least CPU time lately, there from the
+ * maps in turn. An account that has none running gets one even where all vcpus are taken (the kernel then shares
+ * the processors), so that nobody waits for the end of somebody else's long span.
+ *
+ * CPU time is the worker process's own clock, read from outside by the kernel's books: user and system time
+ * of all its threads, living and ended, and a worker cannot have children. A span is charged for what its
+ * worker has used since the span before: starting the program and what goes on between spans included.
+ *
+ * Threads: each function from any thread, except where it says otherwise. done() must not block (no disk, no lock
+ * that is held for long), and may call reserve, commit and release, but not open or close.
+ */
+#ifndef FMD_POOL_H
+#define FMD_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store.h"
+#include "wire/worker.h"
+
+struct fmd_pool;
+struct fmd_map;
+struct fmd_span;
+
+struct fmd_pool_config {
+    unsigned vcpus;         /* spans computed at the same time; 0: one for each processor */
+    uint64_t worker_bytes;  /* memory of a worker beside its program, spans and shared block */
+    uint64_t scratch_bytes; /* of a worker's /tmp, part of its memory */
+    uint64_t spans_bytes;   /* shared memory of all spans together; 0: no limit */
+    uint64_t span_ns;       /* wall time of a span */
+    uint64_t idle_ns;       /* after which a worker with nothing to do ends */
+    uint64_t start_ns;      /* in which a worker must have started */
+    uint32_t
+        first_uid; /* user numbers that nobody else has, used where fastmapd is root; 0: 1879048192 on */
+    bool unconfined; /* run programs where the kernel has no sandbox to offer */
+    void (*log)(
+        const char
+            *sentence); /* what an operator should know; NULL: nothing. From the pool's thread */
+};
+
+/* 0, or a code with a sentence: FASTMAP_ERR_STATE where there is no sandbox to be had. */
+int fmd_pool_open(const struct fmd_pool_config *config, struct fmd_pool **pool);
+
+/* Ends all workers; maps must have been closed. */
+void fmd_pool_close(struct fmd_pool *pool);
+
+/* What confines the workers, for the log: "namespaces, seccomp, a user of its own for each". */
+const char *fmd_pool_confinement(const struct fmd_pool *pool);
+
+/* For the metrics; each is a moment's value or a sum since the start. */
+struct fmd_pool_numbers {
+    uint64_t workers, idle, running, queued; /* now */
+    uint64_t spans_bytes;                    /* now */
+    uint64_t started, spans, cpu_ns;         /* since the start */
+    uint64_t queued_ns;                      /* all spans' waiting time, since the start */
+    uint64_t killed_late, killed_cut, killed_nonsense, died, start_failed, ended_idle;
+};
+void fmd_pool_count(struct fmd_pool *pool, struct fmd_pool_numbers *numbers);
+
+/* ---- Maps ---- */
+
+struct fmd_pool_terms {
+    const char *account;
+    const char *module; /* as in LOAD: "" is the executable */
+    uint64_t offset;
+    bool block; /* a function of a block */
+    bool stop;  /* the first failure ends its span */
+    uint64_t in_size, out_size;
+    int shared_fd; /* of the shared block, opened for reading; the pool makes its own copy of the descriptor */
+    uint64_t shared_bytes; /* 0: none */
+    unsigned vcpus;        /* workers at most */
+    const uint8_t *fenv;   /* as in LOAD; NULL: default */
+    uint32_t fenv_bytes;
+    uint64_t stack_bytes;         /* RLIMIT_STACK; 0: 8 MiB. At most worker_bytes */
+    const char *const *variables; /* "NAME=value", NULL at the end; NULL: none */
+};
+
+/* Opens a map over a staged program, which the map owns from now on, also where this fails. A first worker is
+   started at once. 0, or a code with a sentence. */
+int fmd_pool_map_open(struct fmd_pool *pool, struct fmd_tree *tree,
+                      const struct fmd_pool_terms *terms, struct fmd_map **map);
+
+/* Ends its workers. Spans that were committed and are not done get done(FMD_SPAN_CLOSED), from this call; spans
+   that are done but not released stay valid until they are. After it returns no done() of this map is called,
+   and the map is gone. */
+void fmd_pool_map_close(struct fmd_map *map);
+
+/* ---- Spans ---- */
+
+enum fmd_span_status {
+    FMD_SPAN_DONE,    /* a RESULT */
+    FMD_SPAN_DIED,    /* a signal or exit() ended the worker: `crash` */
+    FMD_SPAN_LATE,    /* span_ns is over */
+    FMD_SPAN_CUT,     /* its CPU time is used up */
+    FMD_SPAN_LOST,    /* the worker said what cannot be: nothing of it is to be charged */
+    FMD_SPAN_REFUSED, /* the worker runs but cannot do it (no such function): `sentence` */
+    FMD_SPAN_FAILED,  /* no worker could be started: `sentence`, with what the program printed */
+    FMD_SPAN_CLOSED   /* the map was closed: nothing is to be charged */
+};
+
+struct fmd_span_result {
+    enum fmd_span_status status;
+    uint64_t computed; /* elements from the first on whose outputs are there */
+    uint64_t failed;
+    uint32_t listed;
+    struct fm_wire_worker_failure failures[FM_WIRE_WORKER_FAILURES]; /* indices of the map */
+    uint32_t raised;                                                 /* floating-point exceptions */
+    uint64_t crash_index; /* DIED: the element, or FM_WIRE_WORKER_NONE where that is not known */
+    int crash_signal;     /* DIED: the signal; 0: exit() */
+    int crash_status;     /* DIED by exit(): its status */
+    uint64_t cpu_ns;      /* measured from outside; may be a little above what was granted */
+    uint64_t wall_ns;     /* from being given to the worker */
+    uint64_t queued_ns;   /* from commit to that */
+    char sentence
+        [FM_WIRE_WORKER_SENTENCE]; /* not for DONE. May hold text of the program's: not for logs */
+};
+
+typedef void fmd_span_done(struct fmd_span *span, const struct fmd_span_result *result, void *user);
+
+/* Memory for elements [first, first + count). NULL: none is to be had now (503 full). */
+struct fmd_span *fmd_span_reserve(struct fmd_map *map, uint64_t first, uint64_t count);
+
+/* Where the inputs go, and where the outputs are: count * in_size and count * out_size bytes (NULL for none).
+   A worker may still write to them: what is read twice may differ. */
+void *fmd_span_in(const struct fmd_span *span);
+const void *fmd_span_out(const struct fmd_span *span);
+
+/* Inputs are complete. cpu_ns: CPU time that it may use. done() may be called before this returns. */
+void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_done *done, void *user);
+
+/* Not between commit and done(). */
+void fmd_span_release(struct fmd_span *span);
+
+#endif
