@@ -12,7 +12,7 @@ fuzz_tests = tests/fuzz/test_fuzz_settings tests/fuzz/test_fuzz_worker
 fortran_tests = tests/test_fortran
 # Of fastmapd, on its parts.
 service_tests = tests/fastmapd/test_ledger
-shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh
+shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh tests/slurm.sh
 installed_tests = tests/exports.sh tests/install.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
 lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/lint/cppcheck.sh \
