@@ -20,3 +20,11 @@ launchers/fastmap-run: $(fm_run_parts) Makefile
 
 include launchers/fastmapd/local.mk
 include launchers/fastmapd/pool.mk
+# The travelling program needs OpenSSL, as does what explains it.
+if HAVE_OPENSSL
+pkglibexec_PROGRAMS += launchers/fastmap-explain
+launchers_fastmap_explain_SOURCES = launchers/explain.c
+launchers_fastmap_explain_CPPFLAGS = $(AM_CPPFLAGS) -DFM_PLUGIN_DIR='"$(pkglibdir)"' \
+    -DFM_VERSION='"$(PACKAGE_VERSION)"' -DFM_LIBRARY_BELOW_PREFIX='"$(pkglibdir:$(prefix)%=%)"'
+launchers_fastmap_explain_LDADD = libfastmap-program.la libfastmap-internal.la
+endif

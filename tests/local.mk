@@ -91,6 +91,15 @@ tests_mpi_levels_mpich_SOURCES = $(mpi_levels_sources)
 tests_mpi_levels_mpich_CFLAGS = $(AM_CFLAGS) $(MPICH_CFLAGS)
 tests_mpi_levels_mpich_LDADD = libfastmap.la $(MPICH_LIBS)
 endif
+if HAVE_OPENSSL
+# As users link it, and the inside beside it.
+program_tests = tests/test_program
+tests_test_program_LDADD = libtest.la libfastmap.la libfastmap-program.la libfastmap-internal.la
+if HAVE_CUNIT
+check_PROGRAMS += $(program_tests)
+TESTS += $(program_tests)
+endif
+endif
 if HAVE_FORTRAN
 check_PROGRAMS += $(fortran_tests)
 TESTS += $(fortran_tests)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Reads /proc/self/maps, a line a mapping: "start-end perms offset dev inode path". The path's newlines are
- * written \012 there, and " (deleted)" is appended where the file has lost its name. The device is left
- * out: on btrfs and overlay file systems it is not the one that stat() tells.
+ * written \012 there, and " (deleted)" is appended where the file has lost its name. Device and
+ * inode are not always those that stat() tells (btrfs, overlay), so that files are compared by mapping both.
  */
 #include "program/maps.h"
 
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static const char deleted[] = " (deleted)";
 
@@ -31,8 +32,8 @@ static bool is_at(const char *line, uintptr_t address, struct fm_program_mapping
     uintptr_t start;
     uintptr_t end;
     int path = 0;
-    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %" SCNu64 " %n", &start, &end,
-               &found->inode, &path) != 3 ||
+    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %x:%x %" SCNu64 " %n", &start, &end,
+               &found->device_major, &found->device_minor, &found->inode, &path) != 5 ||
         address < start || address >= end)
         return false;
     take_path(line + path, found);
@@ -52,4 +53,17 @@ bool fm_program_mapped(const void *address, struct fm_program_mapping *found)
     free(line);
     fclose(maps);
     return is_found;
+}
+
+bool fm_program_maps_file(const void *address, int fd)
+{
+    struct fm_program_mapping loaded;
+    struct fm_program_mapping opened;
+    void *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (page == MAP_FAILED)
+        return false;
+    const bool are_known = fm_program_mapped(address, &loaded) && fm_program_mapped(page, &opened);
+    munmap(page, 1);
+    return are_known && loaded.inode != 0 && loaded.inode == opened.inode &&
+           loaded.device_major == opened.device_major && loaded.device_minor == opened.device_minor;
 }

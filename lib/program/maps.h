@@ -12,6 +12,7 @@
 #include "program/module.h"
 
 struct fm_program_mapping {
+    unsigned device_major, device_minor;
     uint64_t inode;                   /* 0: no file */
     char path[FM_PROGRAM_PATH_BYTES]; /* "" or in brackets: no file */
     bool is_deleted;                  /* the path is the one that the file had */
@@ -19,5 +20,8 @@ struct fm_program_mapping {
 
 /* False: nothing is mapped there, or /proc cannot be read. */
 bool fm_program_mapped(const void *address, struct fm_program_mapping *found);
+
+/* Whether what is mapped at the address is the file that the descriptor is open on. */
+bool fm_program_maps_file(const void *address, int fd);
 
 #endif
