@@ -20,6 +20,7 @@ launchers/fastmap-run: $(fm_run_parts) Makefile
 
 include launchers/fastmapd/local.mk
 include launchers/fastmapd/pool.mk
+
 # The travelling program needs OpenSSL, as does what explains it.
 if HAVE_OPENSSL
 pkglibexec_PROGRAMS += launchers/fastmap-explain
