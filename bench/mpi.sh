@@ -7,6 +7,7 @@
 # that are joined by a veth pair, and talk TCP. Nodes share the file system and the cores.
 set -u
 srcdir=$(cd "$(dirname "$0")/.." && pwd)
+. "$srcdir/tests/nodes.sh"
 net=no
 python=yes
 while :; do
@@ -35,50 +36,15 @@ export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
 export OMPI_MCA_btl_base_warn_component_unused=0 UCX_LOG_LEVEL=error
 export FASTMAP_VERBOSITY=QUIET
 
-# ---- Two nodes -------------------------------------------------------------------------------------------
-
 scratch=$(mktemp -d) || exit 2
-net_a=fmbench-a-$$
-net_b=fmbench-b-$$
 
 # shellcheck disable=SC2317 # the trap calls it
-remove_nodes() {
-    if [ "$net" = yes ]; then
-        ip netns delete "$net_a" 2>/dev/null
-        ip netns delete "$net_b" 2>/dev/null
-    fi
+tidy_up() {
+    [ "$net" = no ] || nodes_remove
     rm -rf "$scratch"
 }
-trap remove_nodes EXIT
+trap tidy_up EXIT
 trap 'exit 130' INT TERM
-
-# node NAMESPACE INTERFACE ADDRESS
-node() {
-    nsenter --net="/run/netns/$1" ip link set lo up &&
-        nsenter --net="/run/netns/$1" ip address add "$3/24" dev "$2" &&
-        nsenter --net="/run/netns/$1" ip link set "$2" up
-}
-
-# mpirun calls the agent as `agent HOST COMMAND...`. nsenter rather than `ip netns exec`, which would mount
-# another /sys; a session folder each, since both nodes see the same /tmp.
-write_agent() {
-    cat >"$scratch/agent" <<AGENT
-#!/bin/sh
-while :; do case \$1 in -*) shift ;; *) break ;; esac; done
-host=\$1
-shift
-mkdir -p "$scratch/\$host"
-TMPDIR="$scratch/\$host" exec nsenter --net="/run/netns/$net_b" \\
-    unshare -u sh -c 'hostname "\$0" && exec sh -c "\$*"' "\$host" "\$@"
-AGENT
-    chmod +x "$scratch/agent"
-}
-
-make_nodes() {
-    ip netns add "$net_a" && ip netns add "$net_b" &&
-        ip link add fm0 netns "$net_a" type veth peer name fm1 netns "$net_b" &&
-        node "$net_a" fm0 10.77.0.1 && node "$net_b" fm1 10.77.0.2 && write_agent
-}
 
 # ---- Runs ------------------------------------------------------------------------------------------------
 
@@ -90,11 +56,7 @@ launch() {
         timeout 3600 "$launcher" -n "$ranks" "$@"
         return
     fi
-    mkdir -p "$scratch/node-a"
-    TMPDIR="$scratch/node-a" timeout 3600 nsenter --net="/run/netns/$net_a" \
-        unshare -u sh -c 'hostname node-a && exec "$@"' sh \
-        "$launcher" --bind-to none -x FASTMAP_VERBOSITY --mca plm_rsh_agent "$scratch/agent" --mca btl tcp,self --mca pml ob1 \
-        --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 \
+    nodes_run timeout 3600 "$launcher" --bind-to none -x FASTMAP_VERBOSITY \
         --host "node-a:$((ranks - ranks / 2)),10.77.0.2:$((ranks / 2))" -n "$ranks" "$@"
 }
 
@@ -107,7 +69,7 @@ both() {
     [ "$python" = no ] || launch "$ranks" "$python" -m mpi4py.futures "$srcdir/bench/mpi_futures.py" --kind "$kind" "$@" || failed=1
 }
 
-if [ "$net" = yes ] && ! make_nodes; then
+if [ "$net" = yes ] && ! nodes_make "$scratch"; then
     echo "mpi.sh: no network namespaces: --net needs root and iproute2" >&2
     exit 2
 fi

@@ -5,6 +5,7 @@
 # launchers that have only their names; then it is run, too.
 srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 . "$srcdir/tests/tap.sh"
+. "$srcdir/tests/nodes.sh"
 
 if [ ! -e "$builddir/.libs/libfastmap.so" ]; then
     echo "1..0 # SKIP no shared library built (--disable-shared)"
@@ -128,7 +129,7 @@ refused() {
     echo "$text" | grep -q "^fastmap-run: .*$pattern" && [ "$(echo "$text" | wc -l)" -eq 1 ]
 }
 
-plan 89
+plan 90
 
 # ---- What the program is -----------------------------------------------------------------------------------
 
@@ -405,3 +406,17 @@ for flavour in openmpi mpich; do
         "$(LD_LIBRARY_PATH=$builddir/.libs FASTMAP_WORKER_RANKS=RANK "mpirun.$flavour" -n 2 "$real" 2>&1 |
             grep -c -e 'was not preloaded' -e '^main')" 2
 done
+
+trap 'nodes_remove; rm -rf "$tap_scratch"' EXIT
+if ! found mpirun.openmpi || [ ! -e "$builddir/.libs/fastmap-openmpi.so" ] || [ "$(id -u)" -ne 0 ] ||
+    nm "$builddir/.libs/libfastmap.so" 2>/dev/null | grep -q __tsan_init || ! nodes_make "$tap_scratch" 2>/dev/null; then
+    skip "no network namespaces (root and iproute2), or no Open MPI"
+else
+    printf 'node-a:1\n10.77.0.2:1\n' >"$tap_scratch/hosts"
+    expect_text "openmpi: a serial program on the two nodes of a host file" "$(
+        LD_LIBRARY_PATH=$builddir/.libs
+        export LD_LIBRARY_PATH
+        nodes_run timeout 60 "$builddir/launchers/fastmap-run" --mpi openmpi --hostfile "$tap_scratch/hosts" -n 2 \
+            "$real" 2 2>&1 </dev/null)" \
+        "main: maps 2, ranks 2, elements computed elsewhere: some, results identical: yes"
+fi

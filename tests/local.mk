@@ -112,7 +112,7 @@ libtest_la_SOURCES = tests/test.c tests/test.h tests/session.h
 libtest_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS) -pthread
 libtest_la_LIBADD = $(CUNIT_LIBS) -lpthread
 
-EXTRA_DIST += tests/tap.sh tests/count.sh tests/tsan.supp $(shell_tests) $(installed_tests) $(lint_tests)
+EXTRA_DIST += tests/tap.sh tests/nodes.sh tests/count.sh tests/tsan.supp $(shell_tests) $(installed_tests) $(lint_tests)
 
 # ---- The harness -------------------------------------------------------------------------------------
 
