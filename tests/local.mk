@@ -13,7 +13,7 @@ fortran_tests = tests/test_fortran
 # Of fastmapd, on its parts.
 service_tests = tests/fastmapd/test_ledger
 shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh tests/slurm.sh
-installed_tests = tests/exports.sh tests/install.sh
+installed_tests = tests/exports.sh tests/install.sh tests/program.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
 lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/lint/cppcheck.sh \
     tests/lint/tidy.sh
@@ -95,6 +95,11 @@ if HAVE_OPENSSL
 # As users link it, and the inside beside it.
 program_tests = tests/test_program
 tests_test_program_LDADD = libtest.la libfastmap.la libfastmap-program.la libfastmap-internal.la
+program_tests += tests/fuzz/test_fuzz_manifest tests/fuzz/test_fuzz_elf
+tests_fuzz_test_fuzz_manifest_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_manifest.c
+tests_fuzz_test_fuzz_manifest_LDADD = libtest.la libfastmap-program.la libfastmap-internal.la
+tests_fuzz_test_fuzz_elf_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_elf.c
+tests_fuzz_test_fuzz_elf_LDADD = libtest.la libfastmap-program.la libfastmap-internal.la
 if HAVE_CUNIT
 check_PROGRAMS += $(program_tests)
 TESTS += $(program_tests)
