@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs of several kinds, and what of them travels: as they see it themselves while they run, and as
-# fastmap-explain sees it. What travels is put below an empty folder and started there, which shows that nothing
-# is missing; and each kind that cannot travel is refused with its own sentence.
+# fastmap-explain sees it. What travels is put below an empty folder and started there, which shows that
+# nothing is missing; and each kind that cannot travel is refused with its own sentence.
 srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 . "$srcdir/tests/tap.sh"
 
@@ -274,7 +274,7 @@ travels() {
     fi
 }
 
-# ---- What is taken along, and what is not ----------------------------------------------------------------------
+# ---- What is taken along, and what is not --------------------------------------------------------------
 
 cat >plugin.c <<'END'
 int plugin_triple(const void *in, void *out, const void *shared);

@@ -4,8 +4,8 @@
  * what a loader could use or one sentence.
  *
  * By itself: clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Ilib
- * tests/fuzz/fuzz_elf.c lib/program/elf.c lib/base/{error,text}.c, run with a copy of tests/fuzz/corpus/elf. In
- * `make check`, test_fuzz_replay.c runs it on that corpus.
+ * tests/fuzz/fuzz_elf.c lib/program/elf.c lib/base/{error,text}.c, run with a copy of
+ * tests/fuzz/corpus/elf. In `make check`, test_fuzz_replay.c runs it on that corpus.
  */
 #include <fastmap.h>
 #include <string.h>
