@@ -106,6 +106,14 @@ TESTS += $(program_tests)
 endif
 endif
 if HAVE_FORTRAN
+if HAVE_OPENMPI_FORT
+check_PROGRAMS += tests/mpi_fortran
+tests_mpi_fortran_SOURCES = include/fastmap.f90 tests/mpi_fortran.f90
+tests_mpi_fortran_LDADD = libfastmap.la $(OMPI_FORT_LIBS)
+# Not as flags of the program: the module would be compiled for it alone, beside itself.
+tests/mpi_fortran.$(OBJEXT): AM_FCFLAGS += $(OMPI_FORT_CFLAGS)
+tests/mpi_fortran.$(OBJEXT): include/fastmap.$(OBJEXT)
+endif
 check_PROGRAMS += $(fortran_tests)
 TESTS += $(fortran_tests)
 endif
