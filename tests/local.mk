@@ -27,6 +27,11 @@ tests_test_settings_LDADD = $(test_internal)
 # It fails one allocation after the other.
 tests_test_settings_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_fastmapd_test_ledger_LDADD = $(test_service)
+# The daemon over a pool and a store that do as the tests say.
+tests_fastmapd_fastmapd_fake_SOURCES = launchers/fastmapd/main.c tests/fastmapd/fake_pool.c tests/fastmapd/fake_store.c
+tests_fastmapd_fastmapd_fake_CPPFLAGS = $(AM_CPPFLAGS) -DFMD_VERSION='"$(PACKAGE_VERSION)"'
+tests_fastmapd_fastmapd_fake_LDADD = libfastmapd.la
+tests_fastmapd_fastmapd_fake_LDFLAGS = $(fastmapd_ldflags)
 tests_test_topology_LDADD = $(test_internal) -lm
 tests_test_topology_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_test_wire_worker_LDADD = $(test_internal)
@@ -66,7 +71,7 @@ check_LTLIBRARIES += libtest.la
 check_PROGRAMS += $(c_tests)
 TESTS += $(c_tests)
 if HAVE_SERVICE
-check_PROGRAMS += $(service_tests)
+check_PROGRAMS += $(service_tests) tests/fastmapd/fastmapd_fake
 TESTS += $(service_tests)
 endif
 if HAVE_OPENSSL
