@@ -16,7 +16,7 @@ if [ ! -e "$builddir/.libs/libfastmap.so" ]; then
     echo "1..0 # SKIP no shared library built (--disable-shared)"
     exit 0
 fi
-plan 46
+plan 48
 XDG_CACHE_HOME=$tap_scratch/cache
 export XDG_CACHE_HOME
 unset LD_LIBRARY_PATH LD_PRELOAD
@@ -292,6 +292,8 @@ shows "fastmap-explain takes along what it is told of" 0 "$work/plugin.so" "$exp
 shows "it says how much travels" 0 "total" "$explain" ./pie
 shows "it lists what the processor has" 0 "processor  $(uname -m)" "$explain" ./pie
 
+shows "fastmap-run --explain asks it" 0 "$work/pie" "$builddir/launchers/fastmap-run" --explain ./pie
+
 mkdir elsewhere
 cp pie elsewhere/pie
 # shellcheck disable=SC2016
@@ -351,6 +353,59 @@ if $CC $cflags -static tiny.c -o static 2>/dev/null -Wl,--defsym=fastmap=0; then
     shows "a static program is refused" 1 "link the program without -static" "$explain" ./static
 else
     skip "no static C library"
+fi
+
+cat >contained.f90 <<'END'
+subroutine with_contained(shim) bind(c)
+    use, intrinsic :: iso_c_binding
+    type(c_ptr), value :: shim
+    integer :: factor
+    interface
+        subroutine show_refusal(f, shim) bind(c)
+            import
+            type(c_funptr), value :: f
+            type(c_ptr), value :: shim
+        end subroutine
+    end interface
+    factor = command_argument_count()
+    call show_refusal(c_funloc(element), shim)
+contains
+    integer(c_int) function element(x, y) bind(c)
+        integer(c_int), intent(in) :: x
+        integer(c_int), intent(out) :: y
+        y = factor * x
+        element = 0
+    end function
+end subroutine
+END
+cat >refusal.c <<'END'
+#include <stdio.h>
+
+#include "base/error.h"
+#include "program/program.h"
+
+void with_contained(const char *shim);
+void show_refusal(void *function, const char *shim);
+void show_refusal(void *function, const char *shim)
+{
+    struct fm_program program;
+    printf("%d %s\n", fm_program_gather(function, shim, &program), fm_base_last_error());
+}
+int main(int argc, char **argv)
+{
+    with_contained(argv[argc > 1]);
+    return 0;
+}
+END
+if command -v gfortran >/dev/null 2>&1; then
+    # shellcheck disable=SC2086
+    {
+        $CC $cflags -c refusal.c -o refusal.o
+        gfortran -O1 contained.f90 refusal.o -o contained $fastmap -Wl,--no-as-needed $inside 2>/dev/null
+    }
+    shows "a contained Fortran procedure is refused" 0 "-10 the function belongs to no file" ./contained "$shim"
+else
+    skip_promised "no Fortran compiler"
 fi
 
 # shellcheck disable=SC2086
