@@ -53,7 +53,8 @@ enum fastmap_error {
     FASTMAP_ERR_MEMORY = -7,   /**< no memory for the library's own bookkeeping */
     FASTMAP_ERR_STATE = -8,    /**< not allowed now, such as finalizing during a map */
     FASTMAP_ERR_RANKS = -9,    /**< the ranks of the job do not call the same map */
-    FASTMAP_ERR_PROGRAM = -10 /**< the function or its program cannot be given to another process */
+    FASTMAP_ERR_PROGRAM = -10, /**< no other process can have the function or its program */
+    FASTMAP_ERR_VERIFY = -11   /**< an element gave other results in a worker than in the process */
 };
 
 /* ---- Element functions ------------------------------------------------------------------------- */
@@ -144,6 +145,21 @@ enum fastmap_spread {
         1 /**< all ranks the same; each element is computed once, all get all results */
 };
 
+/** Where the elements of a map run on this machine. */
+enum fastmap_workers {
+    FASTMAP_WORKERS_DEFAULT = 0,  /**< environment, file, else THREADS */
+    FASTMAP_WORKERS_THREADS = 1,  /**< in threads of this process */
+    FASTMAP_WORKERS_PROCESSES = 2 /**< each thread has a worker process compute them: for functions
+                                       that are not thread-safe, and for isolation */
+};
+
+/** Whether one early element is computed twice, in this process and in a worker, and compared. */
+enum fastmap_verify {
+    FASTMAP_VERIFY_DEFAULT = 0, /**< environment, file, else OFF */
+    FASTMAP_VERIFY_OFF = 1,     /**< it is not */
+    FASTMAP_VERIFY_ON = 2 /**< it is, where there are worker processes; a difference is VERIFY */
+};
+
 /** One map. Fill it with FASTMAP_MAP(); every field left out is zero and means "the default". */
 struct fastmap_map {
     size_t size;                    /**< set by FASTMAP_MAP(): lets the struct grow */
@@ -161,6 +177,14 @@ struct fastmap_map {
     double element_seconds;         /**< expected cost of one element, where the caller knows;
                                     0: learned meanwhile. A wrong hint costs time, not results */
     enum fastmap_spread spread;     /**< OWNED or REPLICATED; without MPI the same */
+    enum fastmap_workers workers;   /**< THREADS or PROCESSES. A worker is this program without
+                                    what its main() has done; see fastmap(3) */
+    int retries;                /**< how often an element that has crashed in a process, has called
+                                    exit() or was too late is computed once more; not where the
+                                    function has returned non-zero */
+    double element_timeout;     /**< seconds that an element may take, of a block function a block;
+                                    0: no limit. It ends the element's worker: PROCESSES only */
+    enum fastmap_verify verify; /**< ON or OFF */
 };
 
 /** A struct fastmap_map from designated initialisers: FASTMAP_MAP(.func = f, .n = n, ...). */
@@ -176,12 +200,21 @@ enum fastmap_tier {
     FASTMAP_TIER_MPI = 1    /**< another rank of the job */
 };
 
+/** What else than a signal can have ended an element's worker. */
+enum fastmap_ending {
+    FASTMAP_ENDING_EXIT = -1,    /**< the element has called exit(), with the status in `code` */
+    FASTMAP_ENDING_TIMEOUT = -2, /**< it has taken longer than element_timeout */
+    FASTMAP_ENDING_LOST = -3 /**< the worker said what cannot be, or has gone, nobody knows how */
+};
+
 /** One failed element. */
 struct fastmap_failure {
     size_t index;           /**< its global index; of a failed block, the first element */
     int code;               /**< what the function returned */
     enum fastmap_tier tier; /**< where it ran */
     int rank;               /**< on which rank of the job; 0 without MPI */
+    int signal; /**< the signal that ended its worker, or of enum fastmap_ending; 0: the function
+                                 returned */
 };
 
 #define FASTMAP_REPORT_FAILURES 8 /**< failures that a report has room for */
@@ -216,7 +249,8 @@ struct fastmap_report {
  * @return 0, or a code of enum fastmap_error.
  *
  * Threads, Errors, Undefined: as for fastmap(). ARGUMENT also where both or none of func and block are
- * set, where a size field is not one that this library knows, or where element_seconds is negative.
+ * set, where a size field is not one that this library knows, or where a number is negative or of no use. In
+ * worker processes also PROGRAM (this program cannot be its own worker, or shared has no size), and VERIFY.
  * Since: 0.1
  */
 FASTMAP_API int fastmap_run(const struct fastmap_map *map, struct fastmap_report *report);
@@ -308,6 +342,8 @@ struct fastmap_config {
     enum fastmap_bind bind;               /**< see above; read when the threads are first made */
     enum fastmap_progress progress;       /**< see above */
     enum fastmap_ranks ranks;             /**< see above */
+    enum fastmap_workers workers;         /**< of maps that do not say */
+    enum fastmap_verify verify;           /**< likewise */
 };
 
 /** A struct fastmap_config from designated initialisers. */

@@ -27,6 +27,10 @@ int fastmap(fastmap_func *func, const void *in, size_t in_size, void *out, size_
     map.on_error = FASTMAP_ON_ERROR_CONTINUE;
     map.element_seconds = 0;
     map.spread = FASTMAP_SPREAD_OWNED;
+    map.workers = FASTMAP_WORKERS_DEFAULT;
+    map.retries = 0;
+    map.element_timeout = 0;
+    map.verify = FASTMAP_VERIFY_DEFAULT;
     return fm_engine_run(NULL, &map, NULL);
 }
 

@@ -77,8 +77,8 @@ TEST(every_code_has_a_sentence_of_its_own)
 {
     CHECK_EQ_STR(fm_base_strerror(0), "success");
     CHECK_EQ_STR(fm_base_strerror(1), "unknown error");
-    CHECK_EQ_STR(fm_base_strerror(FASTMAP_ERR_PROGRAM - 1), "unknown error");
-    for (int code = FASTMAP_ERR_PROGRAM; code <= FASTMAP_ERR_ARGUMENT; code++)
+    CHECK_EQ_STR(fm_base_strerror(FASTMAP_ERR_VERIFY - 1), "unknown error");
+    for (int code = FASTMAP_ERR_VERIFY; code <= FASTMAP_ERR_ARGUMENT; code++)
         for (int other = code + 1; other <= 1; other++)
             CHECK_TRUE(strcmp(fm_base_strerror(code), fm_base_strerror(other)) != 0,
                        "%d and %d: %s", code, other, fm_base_strerror(code));

@@ -78,8 +78,9 @@ static size_t grant(size_t left, double cost_ns, double latency_ns)
     return orders.give == GIVE_NONE ? 0 : orders.give == GIVE_ALL ? left : (left + 1) / 2;
 }
 
-static size_t block_length(double cost_ns, size_t left)
+static size_t block_length(void *map, double cost_ns, size_t left)
 {
+    (void)map;
     (void)cost_ns;
     (void)left;
     return orders.block;

@@ -22,7 +22,8 @@
     X(FASTMAP_ERR_MEMORY, "not enough memory for the library's own bookkeeping")                 \
     X(FASTMAP_ERR_STATE, "the call is not allowed now")                                          \
     X(FASTMAP_ERR_RANKS, "the ranks of the job do not call the same map")                        \
-    X(FASTMAP_ERR_PROGRAM, "the function or its program cannot be given to another process")
+    X(FASTMAP_ERR_PROGRAM, "the function or its program cannot be given to another process")     \
+    X(FASTMAP_ERR_VERIFY, "an element gave other results in a worker than in the process")
 
 /* Records the calling thread's sentence (cut to FM_BASE_SENTENCE_BYTES, the cut shown as "...") and
    returns code. Allocates nothing; errno is kept. Arguments may point into the last sentence. */

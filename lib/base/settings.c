@@ -36,7 +36,7 @@ static int load_struct(const struct fastmap_config *config, struct fm_base_layer
     struct fastmap_config known = {0}; /* fields that an older caller does not have stay 0 */
     if (config == NULL)
         return 0;
-    if (config->size < FIRST_SIZE || config->size > sizeof known)
+    if (config->size < FIRST_SIZE || config->size > sizeof known || config->size % FIRST_ALIGN != 0)
         return fm_base_fail(
             FASTMAP_ERR_ARGUMENT,
             "the field size of struct fastmap_config is %zu, this library knows %zu "

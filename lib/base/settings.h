@@ -18,6 +18,8 @@ struct fm_base_settings {
     enum fastmap_bind bind;
     enum fastmap_progress progress;
     enum fastmap_ranks ranks;
+    enum fastmap_workers workers;
+    enum fastmap_verify verify;
 };
 
 /*

@@ -40,7 +40,7 @@ static const struct word verbosity_words[] = {{"SILENT", FASTMAP_VERBOSITY_SILEN
                                               {"NORMAL", FASTMAP_VERBOSITY_NORMAL},
                                               {"LOUD", FASTMAP_VERBOSITY_LOUD},
                                               {NULL, 0}};
-static const struct word workers_words[] = {{"AUTO", 0}, {NULL, 0}};
+static const struct word width_words[] = {{"AUTO", 0}, {NULL, 0}};
 static const struct word bind_words[] = {
     {"CORE", FASTMAP_BIND_CORE}, {"NONE", FASTMAP_BIND_NONE}, {NULL, 0}};
 static const struct word progress_words[] = {
@@ -48,6 +48,11 @@ static const struct word progress_words[] = {
 
 static const struct word ranks_words[] = {
     {"AUTO", FASTMAP_RANKS_AUTO}, {"OFF", FASTMAP_RANKS_OFF}, {NULL, 0}};
+
+static const struct word workers_words[] = {
+    {"THREADS", FASTMAP_WORKERS_THREADS}, {"PROCESSES", FASTMAP_WORKERS_PROCESSES}, {NULL, 0}};
+static const struct word verify_words[] = {
+    {"OFF", FASTMAP_VERIFY_OFF}, {"ON", FASTMAP_VERIFY_ON}, {NULL, 0}};
 
 #define IN_CONFIG(key) .name = #key, .in_config = offsetof(struct fastmap_config, key)
 #define IN_BOTH(key) IN_CONFIG(key), .in_settings = offsetof(struct fm_base_settings, key)
@@ -64,8 +69,8 @@ static const struct row rows[FM_BASE_KEYS] = {
     [FM_BASE_KEY_VERBOSITY] = {IN_BOTH(verbosity), .words = verbosity_words,
                                .fallback = FASTMAP_VERBOSITY_NORMAL,
                                .doc = "How much is said on standard error."},
-    [FM_BASE_KEY_MAX_LOCAL_WORKERS] = {IN_BOTH(max_local_workers), .words = workers_words,
-                                       .least = 1, .most = 4096, .fallback = 0,
+    [FM_BASE_KEY_MAX_LOCAL_WORKERS] = {IN_BOTH(max_local_workers), .words = width_words, .least = 1,
+                                       .most = 4096, .fallback = 0,
                                        .doc =
                                            "How many threads compute, the caller included; AUTO: "
                                            "one per core that the process may use."},
@@ -76,6 +81,13 @@ static const struct row rows[FM_BASE_KEYS] = {
                               .doc = "Whether a map that lasts shows how far it is."},
     [FM_BASE_KEY_RANKS] = {IN_BOTH(ranks), .words = ranks_words, .fallback = FASTMAP_RANKS_AUTO,
                            .doc = "Whether a map is computed by all ranks of an MPI job together."},
+    [FM_BASE_KEY_WORKERS] = {IN_BOTH(workers), .words = workers_words,
+                             .fallback = FASTMAP_WORKERS_THREADS,
+                             .doc = "Whether elements run in threads of the program or in worker "
+                                    "processes."},
+    [FM_BASE_KEY_VERIFY] = {IN_BOTH(verify), .words = verify_words, .fallback = FASTMAP_VERIFY_OFF,
+                            .doc = "Whether one early element is also computed in the program, and "
+                                   "compared with a worker process's."},
 };
 
 /* Fields of rows with words are read and written as int, whichever enum they are. */

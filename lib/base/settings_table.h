@@ -23,6 +23,8 @@ enum fm_base_key {
     FM_BASE_KEY_BIND,
     FM_BASE_KEY_PROGRESS,
     FM_BASE_KEY_RANKS,
+    FM_BASE_KEY_WORKERS,
+    FM_BASE_KEY_VERIFY,
     FM_BASE_KEYS /* how many; as an answer: no such key */
 };
 

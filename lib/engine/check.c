@@ -75,11 +75,41 @@ static inline int check_options(const struct fastmap_map *map)
             "element_seconds is %g: pass the expected seconds of an element, or 0 for "
             "unknown",
             map->element_seconds);
+    if (map->retries < 0)
+        return fm_base_fail(FASTMAP_ERR_ARGUMENT, "retries is %d: pass 0 or more", map->retries);
+    if (!(map->element_timeout >= 0 && map->element_timeout < 1e9))
+        return fm_base_fail(
+            FASTMAP_ERR_ARGUMENT,
+            "element_timeout is %g: pass the seconds that an element may take, or 0 for "
+            "no limit",
+            map->element_timeout);
     if (map->shared == NULL && map->shared_size != 0)
         return fm_base_fail(FASTMAP_ERR_ARGUMENT,
                             "shared is NULL but shared_size is %zu: pass the block, or size 0",
                             map->shared_size);
     return 0;
+}
+
+static inline int check_places(const struct fastmap_map *map)
+{
+    if ((unsigned)map->workers > FASTMAP_WORKERS_PROCESSES)
+        return fm_base_fail(
+            FASTMAP_ERR_ARGUMENT,
+            "workers is %d: use FASTMAP_WORKERS_THREADS, FASTMAP_WORKERS_PROCESSES or 0",
+            (int)map->workers);
+    if ((unsigned)map->verify > FASTMAP_VERIFY_ON)
+        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
+                            "verify is %d: use FASTMAP_VERIFY_OFF, FASTMAP_VERIFY_ON or 0",
+                            (int)map->verify);
+    return 0;
+}
+
+int fm_engine_refuse_timeout(void)
+{
+    return fm_base_fail(
+        FASTMAP_ERR_ARGUMENT,
+        "element_timeout is set, but elements run in threads, which cannot be ended: set "
+        "workers to FASTMAP_WORKERS_PROCESSES, or element_timeout to 0");
 }
 
 /* Bytes of a whole array, which must fit between its start and the end of the address space. */
@@ -132,6 +162,8 @@ int fm_engine_check(const struct fastmap_map *map, const struct fastmap_report *
         error = check_array("out", map->out, map->out_size);
     if (error == 0)
         error = check_options(map);
+    if (error == 0)
+        error = check_places(map);
     if (error == 0)
         error = check_extent("in", map->in, map->in_size, map->n, &in_bytes);
     if (error == 0)

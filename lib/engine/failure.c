@@ -34,9 +34,15 @@ bool fm_engine_failed(void *engine_map, size_t first, size_t count, int code)
     struct fm_engine_map *run = engine_map;
     const struct fastmap_failure failure = {
         .index = first, .code = code, .tier = FASTMAP_TIER_LOCAL, .rank = run->rank};
+    return fm_engine_failure_note(run, &failure, count);
+}
+
+bool fm_engine_failure_note(struct fm_engine_map *run, const struct fastmap_failure *failure,
+                            size_t count)
+{
     pthread_mutex_lock(&mutex);
     run->failed += count;
-    insert(run, &failure);
+    insert(run, failure);
     pthread_mutex_unlock(&mutex);
     if (run->map->on_error != FASTMAP_ON_ERROR_STOP)
         return false;

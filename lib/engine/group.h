@@ -14,6 +14,7 @@
 #ifndef FM_ENGINE_GROUP_H
 #define FM_ENGINE_GROUP_H
 
+#include "base/error.h"
 #include "engine/map.h"
 #include "engine/opening.h"
 #include "engine/terms.h"
@@ -55,6 +56,7 @@ struct fm_engine_group {
     struct fm_engine_world *world;
     const struct fastmap_map *map;
     struct fastmap_session *session;
+    struct fm_process_map *process; /* where elements run in worker processes, else NULL */
     struct fm_sched_ranks sched;
     struct fm_engine_terms terms;
     struct fm_engine_opening opening;
@@ -67,8 +69,9 @@ struct fm_engine_group {
     struct fm_engine_tally *tallies;
     int job_slots;
     struct fm_engine_job *queue;
-    struct fm_engine_job *current; /* its frame is open */
-    char differs[160];             /* where the ranks disagree */
+    struct fm_engine_job *current;    /* its frame is open */
+    char differs[160];                /* where the ranks disagree */
+    char why[FM_BASE_SENTENCE_BYTES]; /* this rank's own sentence, where it has ended the map */
     _Atomic uint64_t polled_ticks;
     int workers; /* most threads that computed */
     size_t stolen;

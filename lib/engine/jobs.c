@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/group.h"
+#include "engine/processes.h"
 #include "tier/local/local.h"
 
 bool fm_engine_job_keep(struct fm_engine_group *group, struct fm_engine_job *job)
@@ -36,9 +37,13 @@ void fm_engine_job_start(struct fm_engine_group *group, struct fm_engine_job *jo
         .session = group->session,
         .map = &job->work,
         .rank = group->world->is.rank,
+        .process = group->process,
+        .identity = fm_engine_identity(group->map, group->process != NULL),
         .cost_ns = cost_ns,
         .predicted_ns = cost_ns,
     };
+    if (group->process != NULL)
+        fm_engine_processes_forward(&job->run, &job->work);
 }
 
 struct fm_engine_job *fm_engine_job_make(struct fm_engine_group *group, int slot,

@@ -21,6 +21,8 @@ fm_sources += \
 	lib/engine/policy.c \
 	lib/engine/policy.h \
 	lib/engine/porter.c \
+	lib/engine/processes.c \
+	lib/engine/processes.h \
 	lib/engine/progress.c \
 	lib/engine/progress.h \
 	lib/engine/ranks.c \
@@ -34,6 +36,8 @@ fm_sources += \
 	lib/engine/talk.c \
 	lib/engine/terms.c \
 	lib/engine/terms.h \
+	lib/engine/verify.c \
+	lib/engine/verify.h \
 	lib/engine/worker.c \
 	lib/engine/worker.h \
 	lib/engine/world.c \

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/failure.h"
 #include "base/waited.h"
 #include "engine/check.h"
 #include "engine/engine.h"
@@ -24,11 +25,13 @@
 #include "engine/keeper.h"
 #include "engine/map.h"
 #include "engine/policy.h"
+#include "engine/processes.h"
 #include "engine/progress.h"
 #include "engine/ranks.h"
 #include "engine/world.h"
 #include "sched/share.h"
 #include "tier/local/local.h"
+#include "tier/process/process.h"
 
 #define BATCH_NS 1000.0          /* between looks at the clock, at first */
 #define BATCH_MOST_NS 20000.0    /* later, while somebody else could help */
@@ -52,9 +55,9 @@ const void *fm_engine_function(const struct fastmap_map *map)
     return function;
 }
 
-uintptr_t fm_engine_identity(const struct fastmap_map *map)
+uintptr_t fm_engine_identity(const struct fastmap_map *map, bool in_processes)
 {
-    return map->func != NULL ? (uintptr_t)map->func : (uintptr_t)map->block;
+    return (map->func != NULL ? (uintptr_t)map->func : (uintptr_t)map->block) + in_processes;
 }
 
 /* Cheap maps are left alone, except now and then. */
@@ -87,6 +90,8 @@ static bool try_share(struct fm_engine_map *run, size_t left, int width)
 
 static double next_batch_ns(const struct fm_engine_map *run, double elapsed_ns, int width)
 {
+    if (run->process != NULL)
+        return FM_SCHED_PARCEL_NS;
     const double alone = run->between != NULL ? BATCH_TALK_NS : BATCH_ALONE_NS;
     const double most = width < 2 || run->between != NULL ? alone : BATCH_MOST_NS;
     const double share = elapsed_ns / 16;
@@ -119,7 +124,7 @@ static uint64_t compute_timed(struct fm_engine_map *run, int width)
     const bool alone = stays_alone(run);
     size_t left = n;
     uint64_t now = run->begun_ticks;
-    double batch_ns = BATCH_NS;
+    double batch_ns = next_batch_ns(run, 0, width);
     if (run->cost_ns > 0)
         fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
     while (left > 0 && (alone || !try_share(run, left, width) || run->between != NULL)) {
@@ -154,11 +159,13 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
                     uint64_t ended, struct fastmap_report *report)
 {
     const double busy_ns = own_ns + (double)result->busy_ns;
-    const size_t computed = run->map->n - run->taken - result->skipped;
+    const size_t skipped =
+        result->skipped + atomic_load_explicit(&run->skipped, memory_order_relaxed);
+    const size_t computed = run->map->n - run->taken - skipped;
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
         if (fm_sched_believes(result->stolen > 0, busy_ns, cost_ns, run->predicted_ns))
-            fm_engine_history_note(fm_engine_identity(run->map), cost_ns);
+            fm_engine_history_note(run->identity, cost_ns);
         fm_engine_policy_note(run->map->n, cost_ns, result->stolen > 0, run->begun_ticks, ended);
     }
     report->seconds = fm_base_ticks_to_ns(ended - run->begun_ticks) * 1e-9;
@@ -174,14 +181,18 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
 
 int fm_engine_outcome(const struct fm_engine_map *run)
 {
+    const int code = run->process != NULL ? atomic_load(&run->code) : 0;
+    if (code != 0)
+        return fm_base_fail(code, "%s", fm_process_sentence(run->process));
     if (run->failed == 0)
         return 0;
+    char how[FM_BASE_FAILURE_BYTES];
     const struct fastmap_failure *first = &run->failures[0];
-    return fm_base_fail(
-        FASTMAP_ERR_ELEMENT,
-        "%zu of %zu elements failed; the first is %zu, where the function returned %d: "
-        "the report of fastmap_run() lists more",
-        run->failed, run->map->n, first->index, first->code);
+    fm_base_failure_describe(first, how);
+    return fm_base_fail(FASTMAP_ERR_ELEMENT,
+                        "%zu of %zu elements failed; the first is %zu, which %s: the report of "
+                        "fastmap_run() lists more",
+                        run->failed, run->map->n, first->index, how);
 }
 
 static void take_off_display(struct fm_engine_map *run)
@@ -206,8 +217,8 @@ void fm_engine_compute(struct fm_engine_map *run, int width, struct fastmap_repo
 }
 
 /* Not inlined, nor is its report cleared: a map that is not timed should not pay for one that is. */
-static __attribute__((noinline)) int run_timed(struct fm_engine_map *run, int width,
-                                               struct fastmap_report *report)
+__attribute__((noinline)) int fm_engine_run_timed(struct fm_engine_map *run, int width,
+                                                  struct fastmap_report *report)
 {
     struct fastmap_report own;
     if (report == NULL)
@@ -244,25 +255,33 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
             *report = FASTMAP_REPORT();
         return 0;
     }
+    if (__builtin_expect(fm_engine_processes_wanted(session, map), 0))
+        return fm_engine_processes_run(session, map, report);
+    if (map->element_timeout > 0)
+        return fm_engine_refuse_timeout();
     struct fm_engine_map run;
     run.session = session;
     run.map = map;
     run.failed = 0;
     run.listed = 0;
     run.rank = 0;
+    run.process = NULL;
+    run.identity = fm_engine_identity(map, false);
+    atomic_store_explicit(&run.skipped, 0, memory_order_relaxed);
     run.between = NULL;
     run.taken = 0;
     atomic_store_explicit(&run.stopped, false, memory_order_relaxed);
     atomic_store_explicit(&run.displayed, false, memory_order_relaxed);
     run.cost_ns = map->element_seconds > 0 ? map->element_seconds * 1e9
-                                           : fm_engine_history_cost_ns(fm_engine_identity(map));
+                                           : fm_engine_history_cost_ns(run.identity);
     run.predicted_ns = run.cost_ns;
     const int width = fm_engine_usable_width(&run);
     run.frame = fm_local_open(map, 0, width, &run, run.cost_ns);
     if (run.frame == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY,
                             "no memory for this thread's bookkeeping: free some and try again");
-    return needs_clock(&run, report, width) ? run_timed(&run, width, report) : run_untimed(&run);
+    return needs_clock(&run, report, width) ? fm_engine_run_timed(&run, width, report)
+                                            : run_untimed(&run);
 }
 
 size_t fm_engine_index(void)

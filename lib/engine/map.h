@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct fm_local_frame;
+struct fm_process_map;
 
 /* On the stack of the thread that called, while the call lasts. */
 struct fm_engine_map {
@@ -21,6 +22,12 @@ struct fm_engine_map {
     _Atomic bool displayed; /* the keeper may show its progress */
     _Atomic bool stopped;   /* an element failed, and the policy is to stop */
     int rank;               /* of this process */
+    uintptr_t identity;     /* the function's name in the history */
+    /* Of a map in worker processes: the map there, NULL where elements run in threads; elements that its
+       blocks did not compute; and why it could not go on. */
+    struct fm_process_map *process;
+    _Atomic size_t skipped;
+    _Atomic int code;
     /* Of a map over ranks: what the caller does between batches; elements that went elsewhere. */
     void (*between)(void *context);
     void *context;
@@ -38,18 +45,25 @@ int fm_engine_usable_width(const struct fm_engine_map *run);
    report. run->between is called now and then. */
 void fm_engine_compute(struct fm_engine_map *run, int width, struct fastmap_report *report);
 
-/* What the call returns: 0, or ELEMENT with its sentence. */
+/* The same with the last word: the closing line, and what the call returns. report: NULL is allowed. */
+int fm_engine_run_timed(struct fm_engine_map *run, int width, struct fastmap_report *report);
+
+/* What the call returns: 0, or ELEMENT with its sentence; in processes also PROGRAM, MEMORY. */
 int fm_engine_outcome(const struct fm_engine_map *run);
 
 /* Where the function's code is. */
 const void *fm_engine_function(const struct fastmap_map *map);
 
-/* The function's name in the history. */
-uintptr_t fm_engine_identity(const struct fastmap_map *map);
+/* The function's name in the history, which is another one where elements are handed to processes. */
+uintptr_t fm_engine_identity(const struct fastmap_map *map, bool in_processes);
 
 /* Adds failures that another rank found. */
 void fm_engine_failures_merge(struct fm_engine_map *run, size_t failed,
                               const struct fastmap_failure *failures, size_t listed);
+
+/* Notes that `count` elements failed in this way; true where the map's policy is to stop. */
+bool fm_engine_failure_note(struct fm_engine_map *run, const struct fastmap_failure *failure,
+                            size_t count);
 
 /* For the tier: notes failures; true where the map's policy is to stop. */
 bool fm_engine_failed(void *engine_map, size_t first, size_t count, int code);

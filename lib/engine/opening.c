@@ -15,6 +15,9 @@ size_t fm_engine_opening_make(const struct fastmap_map *map, struct fm_engine_op
     const char *module;
     opening->offset = 0;
     opening->path[0] = '\0';
+    opening->workers = (uint32_t)map->workers;
+    opening->retries = map->retries;
+    opening->element_timeout = map->element_timeout;
     opening->located = fm_program_find(fm_engine_function(map), &module, &opening->offset) &&
                        strlen(module) < sizeof opening->path;
     if (opening->located)
@@ -40,6 +43,9 @@ int fm_engine_opening_resolve(const struct fm_engine_opening *opening, bool is_b
     void *function = fm_program_resolve(opening->path, opening->offset);
     if (function == NULL)
         return FASTMAP_ERR_RANKS;
+    map->workers = (enum fastmap_workers)opening->workers;
+    map->retries = opening->retries;
+    map->element_timeout = opening->element_timeout;
     memcpy(is_block ? (void *)&map->block : (void *)&map->func, &function, sizeof function);
     return 0;
 }

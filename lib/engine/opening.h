@@ -14,8 +14,11 @@
 #include <stdint.h>
 
 struct fm_engine_opening {
-    uint64_t offset;     /* of the function in its module */
-    uint64_t located;    /* 0: the function lies in no file */
+    uint64_t offset;  /* of the function in its module */
+    uint64_t located; /* 0: the function lies in no file */
+    uint32_t workers; /* enum fastmap_workers */
+    int32_t retries;
+    double element_timeout;
     char path[PATH_MAX]; /* of the module, "": the program itself; only so much of it is sent */
 };
 

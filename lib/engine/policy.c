@@ -35,9 +35,12 @@ static size_t grant(size_t left, double cost_ns, double latency_ns)
     return fm_sched_split(&offer);
 }
 
-static size_t block(double cost_ns, size_t left)
+static size_t block(void *engine_map, double cost_ns, size_t left)
 {
-    return fm_sched_block(cost_ns, left);
+    const struct fm_engine_map *run = engine_map;
+    if (run->process == NULL)
+        return fm_sched_block(cost_ns, left);
+    return fm_sched_parcel(cost_ns, left, run->map->in_size + run->map->out_size);
 }
 
 static double spin_ns(void)

@@ -19,10 +19,13 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/blocks.h"
+#include "engine/check.h"
 #include "engine/history.h"
 #include "engine/letters.h"
+#include "engine/processes.h"
 #include "engine/progress.h"
 #include "tier/local/local.h"
+#include "tier/process/process.h"
 
 #define RUN_BYTES ((size_t)32 << 20) /* of one message, about: large enough for full bandwidth */
 #define RUN_BYTES_MOST ((size_t)1 << 30)
@@ -68,6 +71,10 @@ static void compute(struct fm_engine_group *group, struct fm_engine_job *job)
     job->busy_ns += report.loop_seconds * 1e9;
     group->workers = report.workers > group->workers ? report.workers : group->workers;
     group->stolen += report.spans_stolen;
+    if (atomic_load_explicit(&run->code, memory_order_relaxed) != 0) {
+        (void)snprintf(group->why, sizeof group->why, "%s", fm_process_sentence(group->process));
+        fm_sched_ranks_fail(&group->sched, atomic_load(&run->code));
+    }
     if (atomic_load_explicit(&run->stopped, memory_order_relaxed))
         fm_sched_ranks_stop(&group->sched);
     if (group->sched.code == 0)
@@ -189,6 +196,12 @@ static int outcome(const struct fm_engine_group *group)
                             "function, sizes and shared block on all ranks, or set ranks = OFF",
                             group->differs[0] != '\0' ? group->differs
                                                       : "other ranks have found a difference");
+    if (group->why[0] != '\0')
+        return fm_base_fail(code, "%s", group->why);
+    if (code != FASTMAP_ERR_MEMORY)
+        return fm_base_fail(
+            code, "another rank of the job has ended the map, which could not go on in its "
+                  "worker processes: it says why");
     return fm_base_fail(code, "a rank of the job has no memory for elements of other ranks: free "
                               "some, or run fewer ranks on a node");
 }
@@ -258,14 +271,25 @@ static int take_map(struct fm_engine_group *group, double cost_ns, int error,
 }
 
 /* One map at a time: the others of the process wait. */
-static int run_alone(struct fm_engine_group *group, double cost_ns, int error,
-                     struct fastmap_report *report)
+static int run_alone(struct fm_engine_group *group, int error, struct fastmap_report *report)
 {
     static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     struct fastmap_report own_report = FASTMAP_REPORT();
+    const bool in_processes = fm_engine_processes_wanted(group->session, group->map);
+    const uintptr_t identity = fm_engine_identity(group->map, in_processes);
+    const double hint_ns = group->map->element_seconds * 1e9;
     pthread_mutex_lock(&one_at_a_time);
     set_busy(group->world, true);
-    const int result = take_map(group, cost_ns, error, report != NULL ? report : &own_report);
+    if (error == 0 && in_processes)
+        error = fm_engine_processes_open(group->session, group->map, group->world->is.rank,
+                                         &group->process);
+    if (error != 0) /* its sentence would not outlive what follows */
+        (void)snprintf(group->why, sizeof group->why, "%s", fm_base_last_error());
+    const double cost_ns = hint_ns > 0 ? hint_ns : fm_engine_history_cost_ns(identity);
+    const int result =
+        take_map(group, error == 0 ? cost_ns : 0, error, report != NULL ? report : &own_report);
+    if (group->process != NULL)
+        fm_process_close(group->process);
     set_busy(group->world, false);
     pthread_mutex_unlock(&one_at_a_time);
     return result;
@@ -274,10 +298,9 @@ static int run_alone(struct fm_engine_group *group, double cost_ns, int error,
 int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *session,
                         const struct fastmap_map *map, struct fastmap_report *report)
 {
-    const double cost_ns = map->element_seconds > 0
-                               ? map->element_seconds * 1e9
-                               : fm_engine_history_cost_ns(fm_engine_identity(map));
     struct fastmap_map owned = *map;
+    if (map->element_timeout > 0 && !fm_engine_processes_wanted(session, map))
+        return fm_engine_refuse_timeout();
     if (world->served) /* nobody else passes elements */
         owned.spread = FASTMAP_SPREAD_OWNED;
     struct fm_engine_group group = {
@@ -290,7 +313,7 @@ int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *s
             map->n, map->out_size, INT_MAX);
     fm_engine_terms(&owned, &group.terms);
     group.opening_bytes = fm_engine_opening_make(&owned, &group.opening);
-    return run_alone(&group, cost_ns, 0, report);
+    return run_alone(&group, 0, report);
 }
 
 int fm_engine_ranks_help(struct fm_engine_world *world, struct fastmap_session *session,
@@ -304,6 +327,5 @@ int fm_engine_ranks_help(struct fm_engine_world *world, struct fastmap_session *
                                     .opening = *opening,
                                     .block_fd = -1};
     group.opening_bytes = offsetof(struct fm_engine_opening, path) + strlen(opening->path) + 1;
-    const double cost_ns = error == 0 ? fm_engine_history_cost_ns(fm_engine_identity(map)) : 0;
-    return run_alone(&group, cost_ns, error, NULL);
+    return run_alone(&group, error, NULL);
 }

@@ -17,6 +17,7 @@
 #include "engine/policy.h"
 #include "engine/world.h"
 #include "tier/local/local.h"
+#include "tier/process/process.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* sessions' births and deaths */
 static pthread_once_t machinery = PTHREAD_ONCE_INIT;
@@ -45,6 +46,7 @@ static void after_fork_child(void)
     fm_engine_keeper_after_fork();
     fm_engine_world_after_fork();
     fm_local_after_fork();
+    fm_process_after_fork();
 }
 
 static void start_machinery(void)
@@ -52,6 +54,7 @@ static void start_machinery(void)
     fm_base_clock_calibrate();
     fm_local_init(&fm_engine_host);
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    (void)atexit(fm_process_stop);
     (void)atexit(fm_engine_keeper_retire); /* before any library's destructors */
 }
 
@@ -114,6 +117,7 @@ static int end(struct fastmap_session *session)
     if (--sessions == 0) {
         fm_engine_keeper_retire();
         fm_local_pool_stop();
+        fm_process_stop();
     }
     fm_base_settings_free(&session->settings);
     free(session);

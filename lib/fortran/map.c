@@ -11,6 +11,7 @@
  * engine, what becomes of the returned code in include/fastmap.f90.
  */
 #include "base/error.h"
+#include "base/failure.h"
 #include "fortran/array.h"
 
 #include <fastmap.h>
@@ -157,17 +158,13 @@ static void *elements_of(const struct argument *argument)
 /* The same failure in the words of a language that counts from 1. */
 static int fail_elements(const struct fastmap_report *report)
 {
+    char how[FM_BASE_FAILURE_BYTES];
     const struct fastmap_failure *first = &report->failures[0];
-    return fm_base_fail(
-        FASTMAP_ERR_ELEMENT,
-        "%zu of %zu elements failed; the first, number %zu counted from 1, returned "
-        "%d: see what the function means by it",
-        report->failed, report->elements, first->index + 1, first->code);
-}
-
-static size_t element_bytes(const struct argument *argument)
-{
-    return fm_fortran_count_bytes(&argument->array, argument->array.rank - 1);
+    fm_base_failure_describe(first, how);
+    return fm_base_fail(FASTMAP_ERR_ELEMENT,
+                        "%zu of %zu elements failed; the first, number %zu counted from 1, %s: see "
+                        "what the function means by it",
+                        report->failed, report->elements, first->index + 1, how);
 }
 
 static int run(fastmap_func *func, const struct argument *x, const struct argument *y,
@@ -175,8 +172,8 @@ static int run(fastmap_func *func, const struct argument *x, const struct argume
 {
     size_t n = y->array.extent[y->array.rank - 1];
     struct fastmap_map map =
-        FASTMAP_MAP(.func = func, .in = elements_of(x), .in_size = element_bytes(x),
-                    .out = elements_of(y), .out_size = element_bytes(y), .n = n,
+        FASTMAP_MAP(.func = func, .in = elements_of(x), .in_size = x->bytes / n,
+                    .out = elements_of(y), .out_size = y->bytes / n, .n = n,
                     .shared = elements_of(shared), .shared_size = shared->bytes);
     struct fastmap_report report = FASTMAP_REPORT();
     int code = fastmap_run(&map, &report);
@@ -202,12 +199,11 @@ static int pack_and_run(fastmap_func *func, struct argument arguments[ARGUMENTS]
     return code;
 }
 
-/* Also without elements: under MPI a rank that has none helps those that have some. */
 int fastmap_fortran_map(fastmap_func *func, const CFI_cdesc_t *x, const CFI_cdesc_t *y,
                         const CFI_cdesc_t *shared)
 {
     int code = check(x, y, shared);
-    if (code != 0) {
+    if (code != 0 || last_extent(y) == 0) {
         return code;
     }
     struct argument arguments[ARGUMENTS];

@@ -11,6 +11,8 @@
 #define BATCH_CAP 512u        /* elements; at a nanosecond each, the clock costs 2 percent */
 #define BLOCK_LEAST_NS 1000.0 /* below, the call of the function would show */
 #define BLOCK_MOST_NS 50000.0
+#define PARCEL_MOST_NS 2000000.0
+#define PARCEL_MOST_BYTES ((size_t)16 << 20)
 #define SPIN_LEAST_NS 100000.0
 #define SPIN_MOST_NS 3000000.0
 #define GAIN_LEAST_NS 500.0
@@ -48,6 +50,20 @@ size_t fm_sched_block(double cost_ns, size_t left)
     const size_t most = elements_in(BLOCK_MOST_NS, cost_ns);
     const size_t tapered = left / 8;
     return tapered < least ? least : tapered < most ? tapered : most;
+}
+
+size_t fm_sched_parcel(double cost_ns, size_t left, size_t bytes)
+{
+    if (!(cost_ns > 0))
+        return 1;
+    const size_t least = elements_in(FM_SCHED_PARCEL_NS, cost_ns);
+    const size_t most = elements_in(PARCEL_MOST_NS, cost_ns);
+    const size_t fit = bytes > 0 && bytes < PARCEL_MOST_BYTES ? PARCEL_MOST_BYTES / bytes
+                       : bytes > 0                            ? 1
+                                                              : left;
+    const size_t tapered = left / 8;
+    const size_t wanted = tapered < least ? least : tapered < most ? tapered : most;
+    return wanted < fit ? wanted : fit > 0 ? fit : 1;
 }
 
 double fm_sched_gain_ns(size_t left, double begun, double cost_ns, const struct fm_sched_wake *wake)

@@ -36,6 +36,14 @@ bool fm_sched_believes(bool was_shared, double busy_ns, double cost_ns, double p
 /* Elements in one call of a block function, with `left` still to do in the caller's own range. */
 size_t fm_sched_block(double cost_ns, size_t left);
 
+/*
+ * Elements that are handed to another process at once. That has a price, 10 microseconds for a span that is
+ * awaited by a thread on the same core, which is to be small beside the work; near the end parcels shrink, so
+ * that threads end together. `bytes` of an element bound what lies in shared memory.
+ */
+#define FM_SCHED_PARCEL_NS 500000.0
+size_t fm_sched_parcel(double cost_ns, size_t left, size_t bytes);
+
 /* Time saved by asking for help now with `left` elements to do and `begun` elements' worth of work that
    cannot be given away; 0 where it does not pay. Small gains that noise would eat count as none. */
 double fm_sched_gain_ns(size_t left, double begun, double cost_ns,

@@ -24,8 +24,8 @@ struct fm_tier_host {
     /* How many of `left` elements a thief should get from an owner when both take cost_ns for one,
        the owner is in the middle of another, and the thief begins after latency_ns. */
     size_t (*grant)(size_t left, double cost_ns, double latency_ns);
-    /* How many elements one call of a block function should get. */
-    size_t (*block)(double cost_ns, size_t left);
+    /* How many elements one call of the map's block function should get. */
+    size_t (*block)(void *map, double cost_ns, size_t left);
     /* How long a thread without work spins before it sleeps. */
     double (*spin_ns)(void);
     /* Elements [first, first + count) of the map failed with `code`. True: begin no more of them. */

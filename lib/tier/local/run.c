@@ -199,9 +199,10 @@ void fm_local_set_mode(struct fm_local_frame *frame, double cost_ns)
    price; cheap elements run through, and a thief that finds them dear changes the mode. */
 static size_t next_stop(const struct fm_local_frame *frame, size_t i, double cost_ns)
 {
-    if (fm_local_frame_map(frame)->work->block != NULL) {
+    const struct fm_local_map *map = fm_local_frame_map(frame);
+    if (map->work->block != NULL) {
         const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
-        return i + fm_local_host->block(cost_ns, end > i ? end - i : 1);
+        return i + fm_local_host->block(map->host_map, cost_ns, end > i ? end - i : 1);
     }
     return atomic_load_explicit(&frame->fenced, memory_order_relaxed) ? i + STRIDE : SIZE_MAX;
 }
