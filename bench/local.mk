@@ -81,6 +81,15 @@ bench/openmp-libomp.$(OBJEXT): bench/openmp.c bench/runners.h include/fastmap.h
 	$(AM_V_CC)$(CLANG) -std=c11 -fopenmp $(AM_CPPFLAGS) $(CPPFLAGS) -DBENCH_OPENMP_NAME='"libomp"' \
 	    $(CFLAGS) -c -o $@ `test -f bench/openmp.c || echo '$(srcdir)/'`bench/openmp.c
 
+# What travels needs OpenSSL.
+if HAVE_OPENSSL
+bench_programs += bench/program
+EXTRA_PROGRAMS += bench/program
+endif
+bench_program_SOURCES = bench/program.c
+bench_program_LDADD = bench/libbench.la libfastmap.la libfastmap-program.la libfastmap-internal.la -lm
+bench_program_LDFLAGS = $(AM_LDFLAGS) -no-install
+
 # Thousands of ranks in simulated time.
 EXTRA_PROGRAMS += bench/simulate
 bench_simulate_SOURCES = bench/simulate.c bench/random.h bench/simulate.h bench/simulate_events.c bench/simulate_peers.c \
@@ -104,6 +113,9 @@ CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES) bench/openmp-libomp.$(OBJEX
 bench: $(bench_programs)
 	bench/overhead
 	bench/startup
+if HAVE_OPENSSL
+	bench/program
+endif
 	bench/metg
 	bench/local $(BENCH_FLAGS)
 if HAVE_LIBOMP

@@ -7,5 +7,6 @@ dist_man_MANS += docs/man/fastmap-run.1
 dist_doc_DATA = LICENSE README.md CHANGELOG.md SECURITY.md
 dist_doc_DATA += docs/ARCHITECTURE.md
 dist_doc_DATA += docs/FORTRAN.md
+dist_doc_DATA += docs/PROGRAM.md
 dist_doc_DATA += docs/PROTOCOL.md
 dist_doc_DATA += docs/WORKER.md

@@ -23,6 +23,7 @@ module fastmap_mod
 
    public :: fastmap, fastmap_index
    public :: fastmap_global_init, fastmap_global_finalize
+   public :: fastmap_set_comm, fastmap_serve
    public :: fastmap_strerror, fastmap_last_error, fastmap_version
 
    ! The codes and settings of fastmap.h, under the same names.
@@ -74,6 +75,15 @@ module fastmap_mod
       integer(c_int) function c_global_finalize() bind(c, name='fastmap_global_finalize')
          import :: c_int
       end function c_global_finalize
+
+      integer(c_int) function c_set_comm(comm) bind(c, name='fastmap_set_comm_f')
+         import :: c_int
+         integer(c_int), value :: comm
+      end function c_set_comm
+
+      integer(c_int) function c_serve() bind(c, name='fastmap_serve')
+         import :: c_int
+      end function c_serve
 
       type(c_ptr) function c_strerror(code) bind(c, name='fastmap_strerror')
          import :: c_int, c_ptr
@@ -172,6 +182,24 @@ contains
 
       call report(c_global_finalize(), ierr)
    end subroutine fastmap_global_finalize
+
+   ! Sets the ranks that maps of this process are computed by; collective over comm, between maps.
+   !
+   ! comm    an MPI communicator, which is duplicated. With mpi_f08 it is comm%MPI_VAL.
+   !         MPI_COMM_NULL: this process computes alone.
+   subroutine fastmap_set_comm(comm, ierr)
+      integer, intent(in) :: comm
+      integer(c_int), intent(out), optional :: ierr
+
+      call report(c_set_comm(int(comm, c_int)), ierr)
+   end subroutine fastmap_set_comm
+
+   ! Computes what other ranks ask for, until one of them ends: for ranks that own no elements.
+   subroutine fastmap_serve(ierr)
+      integer(c_int), intent(out), optional :: ierr
+
+      call report(c_serve(), ierr)
+   end subroutine fastmap_serve
 
    ! The general sentence for a code.
    function fastmap_strerror(code) result(text)

@@ -32,6 +32,9 @@ PKG_CHECK_MODULES([OMPI], [ompi-c], [fm_ompi=yes], [fm_ompi=no])
 AM_CONDITIONAL([HAVE_OPENMPI], [test "x$fm_ompi" = xyes])
 AM_COND_IF([HAVE_OPENMPI], [FM_FOUND([Open MPI], [`$PKG_CONFIG --modversion ompi-c`])],
     [FM_PROMISE_BROKEN([Open MPI], [the tier of ranks under Open MPI], [libopenmpi-dev openmpi-bin])])
+dnl Its Fortran side, for a test.
+PKG_CHECK_MODULES([OMPI_FORT], [ompi-fort], [fm_ompi_fort=yes], [fm_ompi_fort=no])
+AM_CONDITIONAL([HAVE_OPENMPI_FORT], [test "x$fm_ompi_fort" = xyes])
 PKG_CHECK_MODULES([MPICH], [mpich], [fm_mpich=yes], [fm_mpich=no])
 AM_CONDITIONAL([HAVE_MPICH], [test "x$fm_mpich" = xyes])
 AM_COND_IF([HAVE_MPICH], [FM_FOUND([MPICH], [`$PKG_CONFIG --modversion mpich`])],

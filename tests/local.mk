@@ -13,7 +13,7 @@ fortran_tests = tests/test_fortran
 # Of fastmapd, on its parts.
 service_tests = tests/fastmapd/test_ledger
 shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh tests/slurm.sh
-installed_tests = tests/exports.sh tests/install.sh
+installed_tests = tests/exports.sh tests/install.sh tests/program.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
 lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/lint/cppcheck.sh \
     tests/lint/tidy.sh
@@ -27,6 +27,11 @@ tests_test_settings_LDADD = $(test_internal)
 # It fails one allocation after the other.
 tests_test_settings_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_fastmapd_test_ledger_LDADD = $(test_service)
+# The daemon over a pool and a store that do as the tests say.
+tests_fastmapd_fastmapd_fake_SOURCES = launchers/fastmapd/main.c tests/fastmapd/fake_pool.c tests/fastmapd/fake_store.c
+tests_fastmapd_fastmapd_fake_CPPFLAGS = $(AM_CPPFLAGS) -DFMD_VERSION='"$(PACKAGE_VERSION)"'
+tests_fastmapd_fastmapd_fake_LDADD = libfastmapd.la
+tests_fastmapd_fastmapd_fake_LDFLAGS = $(fastmapd_ldflags)
 tests_test_topology_LDADD = $(test_internal) -lm
 tests_test_topology_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_test_wire_worker_LDADD = $(test_internal)
@@ -67,7 +72,7 @@ check_LTLIBRARIES += libtest.la
 check_PROGRAMS += $(c_tests)
 TESTS += $(c_tests)
 if HAVE_SERVICE
-check_PROGRAMS += $(service_tests)
+check_PROGRAMS += $(service_tests) tests/fastmapd/fastmapd_fake
 TESTS += $(service_tests)
 endif
 if HAVE_OPENSSL
@@ -96,12 +101,25 @@ if HAVE_OPENSSL
 # As users link it, and the inside beside it.
 program_tests = tests/test_program
 tests_test_program_LDADD = libtest.la libfastmap.la libfastmap-program.la libfastmap-internal.la
+program_tests += tests/fuzz/test_fuzz_manifest tests/fuzz/test_fuzz_elf
+tests_fuzz_test_fuzz_manifest_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_manifest.c
+tests_fuzz_test_fuzz_manifest_LDADD = libtest.la libfastmap-program.la libfastmap-internal.la
+tests_fuzz_test_fuzz_elf_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_elf.c
+tests_fuzz_test_fuzz_elf_LDADD = libtest.la libfastmap-program.la libfastmap-internal.la
 if HAVE_CUNIT
 check_PROGRAMS += $(program_tests)
 TESTS += $(program_tests)
 endif
 endif
 if HAVE_FORTRAN
+if HAVE_OPENMPI_FORT
+check_PROGRAMS += tests/mpi_fortran
+tests_mpi_fortran_SOURCES = include/fastmap.f90 tests/mpi_fortran.f90
+tests_mpi_fortran_LDADD = libfastmap.la $(OMPI_FORT_LIBS)
+# Not as flags of the program: the module would be compiled for it alone, beside itself.
+tests/mpi_fortran.$(OBJEXT): AM_FCFLAGS += $(OMPI_FORT_CFLAGS)
+tests/mpi_fortran.$(OBJEXT): include/fastmap.$(OBJEXT)
+endif
 check_PROGRAMS += $(fortran_tests)
 TESTS += $(fortran_tests)
 endif

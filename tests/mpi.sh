@@ -42,7 +42,7 @@ all_ok() {
     fi
 }
 
-plan 30
+plan 31
 all_ok "a program that no launcher started" 1 "$builddir/tests/mpi_plain"
 for flavour in openmpi mpich; do
     if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
@@ -107,3 +107,11 @@ for flavour in openmpi mpich; do
     FASTMAP_WORKER_RANKS='' served "$flavour: no map is ever made" 3 1 \
         "mpirun.$flavour" -n 3 "$serve" nothing
 done
+
+scenarios=3
+if found mpirun.openmpi && [ -x "$builddir/tests/mpi_fortran" ]; then
+    all_ok "openmpi: Fortran over parts of the ranks, and with ranks that serve" 4 \
+        mpirun.openmpi -n 4 "$builddir/tests/mpi_fortran"
+else
+    skip_promised "no mpirun.openmpi, or no Fortran for it"
+fi

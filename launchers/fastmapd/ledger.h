@@ -27,7 +27,7 @@
 
 #include "service/token.h"
 
-#define FMD_NAME_BYTES 65 /* of an account's name */
+#define FMD_NAME_BYTES 64 /* of an account's name, its NUL included */
 #define FMD_KEY_BYTES 65  /* of a client's key for a map */
 #define FMD_MAP_BYTES 17
 
@@ -40,7 +40,7 @@ void fmd_ledger_close(struct fmd_ledger *ledger);
 /* ---- Accounts and tokens (ledger_accounts.c) ----------------------------------------------------------- */
 
 bool fmd_ledger_name_is_valid(
-    const char *name); /* a-z 0-9 . _ -, 1 to 64, beginning with a letter or digit */
+    const char *name); /* a-z 0-9 . _ -, 1 to 63, beginning with a letter or digit */
 
 int fmd_ledger_add_account(struct fmd_ledger *ledger, const char *name);
 int fmd_ledger_credit(struct fmd_ledger *ledger, const char *name, int64_t nano, const char *note);

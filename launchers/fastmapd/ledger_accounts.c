@@ -48,7 +48,7 @@ int fmd_ledger_add_account(struct fmd_ledger *ledger, const char *name)
     if (!fmd_ledger_name_is_valid(name))
         return fm_base_fail(
             FASTMAP_ERR_ARGUMENT,
-            "%.64s cannot be an account's name: 1 to 64 of a-z 0-9 . _ -, a letter or digit first",
+            "%.64s cannot be an account's name: 1 to 63 of a-z 0-9 . _ -, a letter or digit first",
             name);
     return fmd_ledger_write(ledger, add_account, (void *)(uintptr_t)name);
 }
@@ -202,11 +202,13 @@ static int find_token(struct fmd_sql *sql, void *argument)
         sizeof t->name, &t->limits.vcpus, &t->limits.day_nano);
 }
 
+/* A token that there is not takes the same time as one that there is. */
 int fmd_ledger_find_token(struct fmd_ledger *ledger, const char *id, struct fmd_token *token)
 {
     struct search search = {.id = id, .token = token};
     const int rc = fmd_ledger_read(ledger, find_token, &search);
-    if (rc == 1 && !fmd_unseal(fmd_ledger_master(ledger), token->id, search.sealed, token->key))
+    const bool opened = fmd_unseal(fmd_ledger_master(ledger), id, search.sealed, token->key);
+    if (rc == 1 && !opened)
         return fm_base_fail(FASTMAP_ERR_STATE,
                             "token %s was sealed under another key; bring back the ledger.key that "
                             "belongs to the ledger",

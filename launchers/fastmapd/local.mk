@@ -1,23 +1,43 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The service. All but main() is a library, so that tests drive its parts.
+# The service. All but main() is a library, so that tests drive its parts; store and pool are another
+# (pool.mk), so that tests put others in their places.
 if HAVE_SERVICE
 noinst_LTLIBRARIES += libfastmapd.la
 libfastmapd_la_SOURCES = \
+	launchers/fastmapd/answer.c launchers/fastmapd/answer.h \
+	launchers/fastmapd/attempts.c launchers/fastmapd/attempts.h \
+	launchers/fastmapd/calls.h launchers/fastmapd/calls_account.c launchers/fastmapd/calls_blobs.c \
+	launchers/fastmapd/calls_maps.c launchers/fastmapd/calls_spans.c \
 	launchers/fastmapd/certificate.c launchers/fastmapd/certificate.h \
 	launchers/fastmapd/command.c launchers/fastmapd/command.h \
 	launchers/fastmapd/config.c launchers/fastmapd/config.h \
 	launchers/fastmapd/config_table.c launchers/fastmapd/config_table.h \
+	launchers/fastmapd/control.c launchers/fastmapd/control.h \
+	launchers/fastmapd/cpu.c launchers/fastmapd/cpu.h \
 	launchers/fastmapd/ledger.c launchers/fastmapd/ledger.h launchers/fastmapd/ledger_inside.h \
 	launchers/fastmapd/ledger_accounts.c launchers/fastmapd/ledger_audit.c launchers/fastmapd/ledger_maps.c \
 	launchers/fastmapd/log.c launchers/fastmapd/log.h \
+	launchers/fastmapd/maps.c launchers/fastmapd/maps.h \
 	launchers/fastmapd/metrics.c launchers/fastmapd/metrics.h \
 	launchers/fastmapd/money.c launchers/fastmapd/money.h \
 	launchers/fastmapd/paths.c launchers/fastmapd/paths.h \
+	launchers/fastmapd/replay.c launchers/fastmapd/replay.h \
+	launchers/fastmapd/request.c launchers/fastmapd/request.h \
+	launchers/fastmapd/routes.c \
 	launchers/fastmapd/seal.c launchers/fastmapd/seal.h \
+	launchers/fastmapd/serve.c \
+	launchers/fastmapd/server.c launchers/fastmapd/server.h launchers/fastmapd/service.h \
+	launchers/fastmapd/spans.c launchers/fastmapd/spans.h \
 	launchers/fastmapd/sql.c launchers/fastmapd/sql.h \
 	launchers/fastmapd/state.c launchers/fastmapd/state.h \
-	launchers/fastmapd/text.c launchers/fastmapd/text.h
+	launchers/fastmapd/target.c launchers/fastmapd/target.h \
+	launchers/fastmapd/terms.c launchers/fastmapd/terms.h \
+	launchers/fastmapd/text.c launchers/fastmapd/text.h \
+	launchers/fastmapd/watch.c launchers/fastmapd/watch.h
 libfastmapd_la_CPPFLAGS = $(AM_CPPFLAGS) -DFMD_VERSION='"$(PACKAGE_VERSION)"'
 libfastmapd_la_CFLAGS = $(AM_CFLAGS) $(SERVICE_CFLAGS) $(OPENSSL_CFLAGS) -pthread
 libfastmapd_la_LIBADD = libfastmap-service.la libfastmap-internal.la $(SERVICE_LIBS) $(OPENSSL_LIBS) -lpthread
+
+# Of the library's own parts it has only some, and hwloc is not among what they need.
+fastmapd_ldflags = $(AM_LDFLAGS) -Wl,--as-needed
 endif

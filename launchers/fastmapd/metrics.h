@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fmd_pool;
+
 /* (name, kind, help) */
 #define FMD_METRICS(X)                                                                    \
     X(requests, "counter", "requests whose headers were read")                            \
@@ -40,7 +42,7 @@ enum fmd_metric { FMD_METRICS(FMD_METRIC_NAME) FMD_METRIC_COUNT };
 void fmd_metrics_add(enum fmd_metric metric, int64_t amount);
 int64_t fmd_metrics_get(enum fmd_metric metric);
 
-/* All of them in Prometheus' text form; to be freed. NULL where memory ran out. */
-char *fmd_metrics_text(size_t *length);
+/* All of them and the pool's in Prometheus' text form; to be freed. NULL where memory ran out. */
+char *fmd_metrics_text(struct fmd_pool *pool, size_t *length);
 
 #endif

@@ -167,13 +167,18 @@ static int fail_elements(const struct fastmap_report *report)
                         report->failed, report->elements, first->index + 1, how);
 }
 
+static size_t element_bytes(const struct argument *argument)
+{
+    return fm_fortran_count_bytes(&argument->array, argument->array.rank - 1);
+}
+
 static int run(fastmap_func *func, const struct argument *x, const struct argument *y,
                const struct argument *shared)
 {
     size_t n = y->array.extent[y->array.rank - 1];
     struct fastmap_map map =
-        FASTMAP_MAP(.func = func, .in = elements_of(x), .in_size = x->bytes / n,
-                    .out = elements_of(y), .out_size = y->bytes / n, .n = n,
+        FASTMAP_MAP(.func = func, .in = elements_of(x), .in_size = element_bytes(x),
+                    .out = elements_of(y), .out_size = element_bytes(y), .n = n,
                     .shared = elements_of(shared), .shared_size = shared->bytes);
     struct fastmap_report report = FASTMAP_REPORT();
     int code = fastmap_run(&map, &report);
@@ -199,11 +204,12 @@ static int pack_and_run(fastmap_func *func, struct argument arguments[ARGUMENTS]
     return code;
 }
 
+/* Also without elements: under MPI a rank that has none helps those that have some. */
 int fastmap_fortran_map(fastmap_func *func, const CFI_cdesc_t *x, const CFI_cdesc_t *y,
                         const CFI_cdesc_t *shared)
 {
     int code = check(x, y, shared);
-    if (code != 0 || last_extent(y) == 0) {
+    if (code != 0) {
         return code;
     }
     struct argument arguments[ARGUMENTS];

@@ -9,103 +9,126 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Each leaf is read once: on a virtual machine the instruction takes 20 us or more. */
+enum {
+    FM_PROGRAM_LEAF_1,
+    FM_PROGRAM_LEAF_7,
+    FM_PROGRAM_LEAF_7_1,
+    FM_PROGRAM_LEAF_AMD,
+    FM_PROGRAM_LEAVES
+};
+static const struct {
+    uint32_t leaf, subleaf;
+} fm_program_cpu_leaves[FM_PROGRAM_LEAVES] = {{1, 0}, {7, 0}, {7, 1}, {0x80000001, 0}};
+
 enum { FM_PROGRAM_EAX, FM_PROGRAM_EBX, FM_PROGRAM_ECX, FM_PROGRAM_EDX };
 enum { FM_PROGRAM_AVX = 0x6, FM_PROGRAM_AVX512 = 0xe6, FM_PROGRAM_AMX = 0x60000 };
 
 struct fm_program_cpu_feature {
     const char *name; /* as Linux has it */
-    uint32_t leaf, subleaf;
-    unsigned char reg, bit;
+    unsigned char leaf, reg, bit;
     uint64_t xcr0;
 };
 
 /* Sorted by name. */
 static const struct fm_program_cpu_feature fm_program_cpu_features[] = {
-    {"abm", 0x80000001, 0, FM_PROGRAM_ECX, 5, 0},
-    {"adx", 7, 0, FM_PROGRAM_EBX, 19, 0},
-    {"aes", 1, 0, FM_PROGRAM_ECX, 25, 0},
-    {"amx_bf16", 7, 0, FM_PROGRAM_EDX, 22, FM_PROGRAM_AMX},
-    {"amx_fp16", 7, 1, FM_PROGRAM_EAX, 21, FM_PROGRAM_AMX},
-    {"amx_int8", 7, 0, FM_PROGRAM_EDX, 25, FM_PROGRAM_AMX},
-    {"amx_tile", 7, 0, FM_PROGRAM_EDX, 24, FM_PROGRAM_AMX},
-    {"avx", 1, 0, FM_PROGRAM_ECX, 28, FM_PROGRAM_AVX},
-    {"avx2", 7, 0, FM_PROGRAM_EBX, 5, FM_PROGRAM_AVX},
-    {"avx512_bf16", 7, 1, FM_PROGRAM_EAX, 5, FM_PROGRAM_AVX512},
-    {"avx512_bitalg", 7, 0, FM_PROGRAM_ECX, 12, FM_PROGRAM_AVX512},
-    {"avx512_fp16", 7, 0, FM_PROGRAM_EDX, 23, FM_PROGRAM_AVX512},
-    {"avx512_vbmi2", 7, 0, FM_PROGRAM_ECX, 6, FM_PROGRAM_AVX512},
-    {"avx512_vnni", 7, 0, FM_PROGRAM_ECX, 11, FM_PROGRAM_AVX512},
-    {"avx512_vp2intersect", 7, 0, FM_PROGRAM_EDX, 8, FM_PROGRAM_AVX512},
-    {"avx512_vpopcntdq", 7, 0, FM_PROGRAM_ECX, 14, FM_PROGRAM_AVX512},
-    {"avx512bw", 7, 0, FM_PROGRAM_EBX, 30, FM_PROGRAM_AVX512},
-    {"avx512cd", 7, 0, FM_PROGRAM_EBX, 28, FM_PROGRAM_AVX512},
-    {"avx512dq", 7, 0, FM_PROGRAM_EBX, 17, FM_PROGRAM_AVX512},
-    {"avx512f", 7, 0, FM_PROGRAM_EBX, 16, FM_PROGRAM_AVX512},
-    {"avx512ifma", 7, 0, FM_PROGRAM_EBX, 21, FM_PROGRAM_AVX512},
-    {"avx512vbmi", 7, 0, FM_PROGRAM_ECX, 1, FM_PROGRAM_AVX512},
-    {"avx512vl", 7, 0, FM_PROGRAM_EBX, 31, FM_PROGRAM_AVX512},
-    {"avx_ifma", 7, 1, FM_PROGRAM_EAX, 23, FM_PROGRAM_AVX},
-    {"avx_ne_convert", 7, 1, FM_PROGRAM_EDX, 5, FM_PROGRAM_AVX},
-    {"avx_vnni", 7, 1, FM_PROGRAM_EAX, 4, FM_PROGRAM_AVX},
-    {"avx_vnni_int16", 7, 1, FM_PROGRAM_EDX, 10, FM_PROGRAM_AVX},
-    {"avx_vnni_int8", 7, 1, FM_PROGRAM_EDX, 4, FM_PROGRAM_AVX},
-    {"bmi1", 7, 0, FM_PROGRAM_EBX, 3, 0},
-    {"bmi2", 7, 0, FM_PROGRAM_EBX, 8, 0},
-    {"cx16", 1, 0, FM_PROGRAM_ECX, 13, 0},
-    {"f16c", 1, 0, FM_PROGRAM_ECX, 29, FM_PROGRAM_AVX},
-    {"fma", 1, 0, FM_PROGRAM_ECX, 12, FM_PROGRAM_AVX},
-    {"fma4", 0x80000001, 0, FM_PROGRAM_ECX, 16, FM_PROGRAM_AVX},
-    {"gfni", 7, 0, FM_PROGRAM_ECX, 8, 0},
-    {"lahf_lm", 0x80000001, 0, FM_PROGRAM_ECX, 0, 0},
-    {"movbe", 1, 0, FM_PROGRAM_ECX, 22, 0},
-    {"pclmulqdq", 1, 0, FM_PROGRAM_ECX, 1, 0},
-    {"popcnt", 1, 0, FM_PROGRAM_ECX, 23, 0},
-    {"sha512", 7, 1, FM_PROGRAM_EAX, 0, FM_PROGRAM_AVX},
-    {"sha_ni", 7, 0, FM_PROGRAM_EBX, 29, 0},
-    {"sm3", 7, 1, FM_PROGRAM_EAX, 1, FM_PROGRAM_AVX},
-    {"sm4", 7, 1, FM_PROGRAM_EAX, 2, FM_PROGRAM_AVX},
-    {"sse3", 1, 0, FM_PROGRAM_ECX, 0, 0},
-    {"sse4_1", 1, 0, FM_PROGRAM_ECX, 19, 0},
-    {"sse4_2", 1, 0, FM_PROGRAM_ECX, 20, 0},
-    {"sse4a", 0x80000001, 0, FM_PROGRAM_ECX, 6, 0},
-    {"ssse3", 1, 0, FM_PROGRAM_ECX, 9, 0},
-    {"tbm", 0x80000001, 0, FM_PROGRAM_ECX, 21, 0},
-    {"vaes", 7, 0, FM_PROGRAM_ECX, 9, FM_PROGRAM_AVX},
-    {"vpclmulqdq", 7, 0, FM_PROGRAM_ECX, 10, FM_PROGRAM_AVX},
-    {"xop", 0x80000001, 0, FM_PROGRAM_ECX, 11, FM_PROGRAM_AVX},
+    {"abm", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 5, 0},
+    {"adx", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 19, 0},
+    {"aes", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 25, 0},
+    {"amx_bf16", FM_PROGRAM_LEAF_7, FM_PROGRAM_EDX, 22, FM_PROGRAM_AMX},
+    {"amx_fp16", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 21, FM_PROGRAM_AMX},
+    {"amx_int8", FM_PROGRAM_LEAF_7, FM_PROGRAM_EDX, 25, FM_PROGRAM_AMX},
+    {"amx_tile", FM_PROGRAM_LEAF_7, FM_PROGRAM_EDX, 24, FM_PROGRAM_AMX},
+    {"avx", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 28, FM_PROGRAM_AVX},
+    {"avx2", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 5, FM_PROGRAM_AVX},
+    {"avx512_bf16", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 5, FM_PROGRAM_AVX512},
+    {"avx512_bitalg", FM_PROGRAM_LEAF_7, FM_PROGRAM_ECX, 12, FM_PROGRAM_AVX512},
+    {"avx512_fp16", FM_PROGRAM_LEAF_7, FM_PROGRAM_EDX, 23, FM_PROGRAM_AVX512},
+    {"avx512_vbmi2", FM_PROGRAM_LEAF_7, FM_PROGRAM_ECX, 6, FM_PROGRAM_AVX512},
+    {"avx512_vnni", FM_PROGRAM_LEAF_7, FM_PROGRAM_ECX, 11, FM_PROGRAM_AVX512},
+    {"avx512_vp2intersect", FM_PROGRAM_LEAF_7, FM_PROGRAM_EDX, 8, FM_PROGRAM_AVX512},
+    {"avx512_vpopcntdq", FM_PROGRAM_LEAF_7, FM_PROGRAM_ECX, 14, FM_PROGRAM_AVX512},
+    {"avx512bw", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 30, FM_PROGRAM_AVX512},
+    {"avx512cd", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 28, FM_PROGRAM_AVX512},
+    {"avx512dq", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 17, FM_PROGRAM_AVX512},
+    {"avx512f", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 16, FM_PROGRAM_AVX512},
+    {"avx512ifma", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 21, FM_PROGRAM_AVX512},
+    {"avx512vbmi", FM_PROGRAM_LEAF_7, FM_PROGRAM_ECX, 1, FM_PROGRAM_AVX512},
+    {"avx512vl", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 31, FM_PROGRAM_AVX512},
+    {"avx_ifma", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 23, FM_PROGRAM_AVX},
+    {"avx_ne_convert", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EDX, 5, FM_PROGRAM_AVX},
+    {"avx_vnni", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 4, FM_PROGRAM_AVX},
+    {"avx_vnni_int16", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EDX, 10, FM_PROGRAM_AVX},
+    {"avx_vnni_int8", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EDX, 4, FM_PROGRAM_AVX},
+    {"bmi1", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 3, 0},
+    {"bmi2", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 8, 0},
+    {"cx16", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 13, 0},
+    {"f16c", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 29, FM_PROGRAM_AVX},
+    {"fma", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 12, FM_PROGRAM_AVX},
+    {"fma4", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 16, FM_PROGRAM_AVX},
+    {"gfni", FM_PROGRAM_LEAF_7, FM_PROGRAM_ECX, 8, 0},
+    {"lahf_lm", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 0, 0},
+    {"movbe", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 22, 0},
+    {"pclmulqdq", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 1, 0},
+    {"popcnt", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 23, 0},
+    {"sha512", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 0, FM_PROGRAM_AVX},
+    {"sha_ni", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 29, 0},
+    {"sm3", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 1, FM_PROGRAM_AVX},
+    {"sm4", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 2, FM_PROGRAM_AVX},
+    {"sse3", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 0, 0},
+    {"sse4_1", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 19, 0},
+    {"sse4_2", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 20, 0},
+    {"sse4a", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 6, 0},
+    {"ssse3", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 9, 0},
+    {"tbm", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 21, 0},
+    {"vaes", FM_PROGRAM_LEAF_7, FM_PROGRAM_ECX, 9, FM_PROGRAM_AVX},
+    {"vpclmulqdq", FM_PROGRAM_LEAF_7, FM_PROGRAM_ECX, 10, FM_PROGRAM_AVX},
+    {"xop", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 11, FM_PROGRAM_AVX},
 };
 
-static inline uint64_t fm_program_cpu_xcr0(void)
+struct fm_program_cpu_answers {
+    unsigned reg[FM_PROGRAM_LEAVES][4];
+    uint64_t xcr0;
+};
+
+static inline uint64_t fm_program_cpu_xcr0(unsigned leaf_1_ecx)
 {
-    unsigned a;
-    unsigned b;
-    unsigned c;
-    unsigned d;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0)
-        return 0;
     unsigned low;
     unsigned high;
+    if ((leaf_1_ecx & bit_OSXSAVE) == 0)
+        return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (uint64_t)high << 32 | low;
 }
 
-static inline int fm_program_cpu_has(const struct fm_program_cpu_feature *feature, uint64_t xcr0)
+static inline void fm_program_cpu_ask(struct fm_program_cpu_answers *answers)
 {
-    unsigned r[4];
-    if (__get_cpuid_count(feature->leaf, feature->subleaf, &r[0], &r[1], &r[2], &r[3]) == 0)
-        return 0;
-    return (r[feature->reg] >> feature->bit & 1u) != 0 && (feature->xcr0 & ~xcr0) == 0;
+    memset(answers, 0, sizeof *answers); /* a leaf that there is not has no features */
+    for (size_t i = 0; i < FM_PROGRAM_LEAVES; i++) {
+        unsigned *reg = answers->reg[i];
+        (void)__get_cpuid_count(fm_program_cpu_leaves[i].leaf, fm_program_cpu_leaves[i].subleaf,
+                                &reg[0], &reg[1], &reg[2], &reg[3]);
+    }
+    answers->xcr0 = fm_program_cpu_xcr0(answers->reg[FM_PROGRAM_LEAF_1][FM_PROGRAM_ECX]);
+}
+
+static inline int fm_program_cpu_has(const struct fm_program_cpu_feature *feature,
+                                     const struct fm_program_cpu_answers *answers)
+{
+    return (answers->reg[feature->leaf][feature->reg] >> feature->bit & 1u) != 0 &&
+           (feature->xcr0 & ~answers->xcr0) == 0;
 }
 
 static inline void fm_program_cpu(char *text, size_t bytes)
 {
-    const uint64_t xcr0 = fm_program_cpu_xcr0();
     const size_t rows = sizeof fm_program_cpu_features / sizeof *fm_program_cpu_features;
+    struct fm_program_cpu_answers answers;
     size_t length = 0;
+    fm_program_cpu_ask(&answers);
     for (size_t i = 0; i < rows; i++) {
         const char *name = fm_program_cpu_features[i].name;
         const size_t more = strlen(name);
-        if (!fm_program_cpu_has(&fm_program_cpu_features[i], xcr0) || length + more + 2 > bytes)
+        if (!fm_program_cpu_has(&fm_program_cpu_features[i], &answers) || length + more + 2 > bytes)
             continue;
         if (length > 0)
             text[length++] = ' ';

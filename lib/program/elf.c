@@ -201,15 +201,17 @@ static const ElfW(Phdr) * segment_of(const struct reading *r, unsigned type)
 /* The program headers speak of bytes up to here; a copy that was cut short has fewer. */
 static bool is_whole(const struct reading *r)
 {
+    uint64_t end = 0;
+    char last;
     for (size_t i = 0; i < r->head.e_phnum; i++) {
         const ElfW(Phdr) *segment = &r->segments[i];
-        const uint64_t end = segment->p_offset + segment->p_filesz;
-        char last;
-        if (segment->p_type == PT_LOAD && segment->p_filesz > 0 &&
-            (end < segment->p_offset || !read_whole(r, end - 1, &last, 1)))
+        const uint64_t segment_end = segment->p_offset + segment->p_filesz;
+        if (segment_end < segment->p_offset)
             return false;
+        if (segment->p_type == PT_LOAD && segment_end > end)
+            end = segment_end;
     }
-    return true;
+    return end > 0 && read_whole(r, end - 1, &last, 1);
 }
 
 /* ---- The dynamic section ---- */

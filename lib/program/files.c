@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,9 +268,17 @@ static int check_served(const struct fm_program *program)
                         FM_BASE_PATH(program->files[0].path));
 }
 
+/* A process stays on processors of one kind; to ask one is not free. */
+static char cpu[FM_PROGRAM_CPU_BYTES];
+static pthread_once_t cpu_asked = PTHREAD_ONCE_INIT;
+
+static void ask_cpu(void)
+{
+    fm_program_cpu(cpu, sizeof cpu);
+}
+
 int fm_program_files_seal(struct fm_program *program)
 {
-    char cpu[FM_PROGRAM_CPU_BYTES];
     int rc = check_served(program);
     if (rc != 0)
         return rc;
@@ -282,7 +291,7 @@ int fm_program_files_seal(struct fm_program *program)
             (struct fm_wire_file){.role = file->role, .bytes = file->bytes, .path = file->path};
         memcpy(files[i].sha256, file->sha256, sizeof files[i].sha256);
     }
-    fm_program_cpu(cpu, sizeof cpu);
+    pthread_once(&cpu_asked, ask_cpu);
     const struct fm_wire_manifest manifest = {.machine = program->files[0].elf.machine,
                                               .cpu = cpu,
                                               .files = files,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Reads /proc/self/maps, a line a mapping: "start-end perms offset dev inode path". The path's newlines are
- * written \012 there, and " (deleted)" is appended where the file has lost its name. Device and
- * inode are not always those that stat() tells (btrfs, overlay), so that files are compared by mapping both.
+ * written \012 there, and " (deleted)" is appended where the file has lost its name. Device and inode are
+ * not always those that stat() tells (btrfs, overlay): where they differ the file is mapped a second time,
+ * and the kernel's words are compared.
  */
 #include "program/maps.h"
 
@@ -11,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define BUFFER_BYTES ((size_t)64 << 10) /* the kernel makes as much of the file as is asked for */
 
 static const char deleted[] = " (deleted)";
 
@@ -45,6 +50,7 @@ bool fm_program_mapped(const void *address, struct fm_program_mapping *found)
     FILE *maps = fopen("/proc/self/maps", "re");
     if (maps == NULL)
         return false;
+    setvbuf(maps, NULL, _IOFBF, BUFFER_BYTES);
     char *line = NULL;
     size_t bytes = 0;
     bool is_found = false;
@@ -55,15 +61,32 @@ bool fm_program_mapped(const void *address, struct fm_program_mapping *found)
     return is_found;
 }
 
+static bool is_same(const struct fm_program_mapping *a, const struct fm_program_mapping *b)
+{
+    return a->inode == b->inode && a->device_major == b->device_major &&
+           a->device_minor == b->device_minor;
+}
+
+static bool is_as_stat_says(const struct fm_program_mapping *loaded, int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && status.st_ino == loaded->inode &&
+           major(status.st_dev) == loaded->device_major &&
+           minor(status.st_dev) == loaded->device_minor;
+}
+
 bool fm_program_maps_file(const void *address, int fd)
 {
     struct fm_program_mapping loaded;
     struct fm_program_mapping opened;
+    if (!fm_program_mapped(address, &loaded) || loaded.inode == 0)
+        return false;
+    if (is_as_stat_says(&loaded, fd))
+        return true;
     void *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
     if (page == MAP_FAILED)
         return false;
-    const bool are_known = fm_program_mapped(address, &loaded) && fm_program_mapped(page, &opened);
+    const bool is_it = fm_program_mapped(page, &opened) && is_same(&loaded, &opened);
     munmap(page, 1);
-    return are_known && loaded.inode != 0 && loaded.inode == opened.inode &&
-           loaded.device_major == opened.device_major && loaded.device_minor == opened.device_minor;
+    return is_it;
 }

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The ladder of checks that a request climbs before its call sees it, and the digest of its body.
+ */
+#include "request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "log.h"
+#include "metrics.h"
+#include "service/sign.h"
+#include "text.h"
+
+enum { DRAINED_UNSIGNED = 65536 }; /* bytes that are read from whoever sends them */
+
+int64_t fmd_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+struct fmd_request *fmd_request_new(struct fmd_service *service, struct fmd_link *link,
+                                    const char *target)
+{
+    struct fmd_request *request = calloc(1, sizeof *request);
+    if (request == NULL)
+        return NULL;
+    request->service = service;
+    request->link = link;
+    request->begun_ns = fmd_now_ns();
+    snprintf(request->id, sizeof request->id, "%08" PRIx64 "-%" PRIuFAST64, service->request_prefix,
+             atomic_fetch_add(&service->requests, 1) + 1);
+    request->target_is_valid = fmd_target_parse(target, &request->target);
+    return request;
+}
+
+const char *fmd_request_piece(const struct fmd_request *request, int n)
+{
+    for (size_t i = 0; request->route->path[i] != NULL; i++)
+        if (strcmp(request->route->path[i], "*") == 0 && n-- == 0)
+            return request->target.segment[i];
+    abort(); /* a route that contradicts its call */
+}
+
+/* ---- The ladder: each step true, or false with an answer -------------------------------------------------
+   */
+
+#define REFUSE(request, error, ...) \
+    (fmd_answer_error(&(request)->answer, FMD_ERR_##error, __VA_ARGS__), false)
+
+static bool check_route(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    enum fmd_error error;
+    (void)fields;
+    if (!request->target_is_valid)
+        return REFUSE(
+            request, request,
+            "the target has an empty part, is too long, or has a character that none has");
+    request->route = fmd_route_find(request->method, &request->target, &error);
+    if (request->route != NULL)
+        return true;
+    if (error == FMD_ERR_version) {
+        fmd_answer_error(&request->answer, error, "this service speaks version 1, under /v1/");
+        fmd_answer_add(&request->answer, "versions", json_pack("[i]", 1));
+    } else
+        fmd_answer_error(&request->answer, error,
+                         error == FMD_ERR_method ? "the path has no such method"
+                                                 : "there is no such call");
+    return false;
+}
+
+static uint64_t most_of(const struct fmd_request *request)
+{
+    const struct fmd_route *route = request->route;
+    if (route->body == 0)
+        return route->most;
+    int64_t most;
+    memcpy(&most, (const char *)request->service->config + route->body, sizeof most);
+    return (uint64_t)most;
+}
+
+static bool check_length(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    int64_t length = 0;
+    if (fields->doubled)
+        return REFUSE(request, request, "a header stands twice");
+    if (fields->encoding != NULL)
+        return REFUSE(request, length,
+                      "a body needs Content-Length; Transfer-Encoding is not taken");
+    if (fields->length != NULL && !fmd_text_number(fields->length, &length))
+        return REFUSE(request, length, "Content-Length is no number");
+    if (fields->length == NULL && strcmp(request->method, "GET") != 0 &&
+        strcmp(request->method, "DELETE") != 0)
+        return REFUSE(request, length, "a body needs Content-Length");
+    request->length = (uint64_t)length;
+    if (request->length <= most_of(request))
+        return true;
+    fmd_answer_error(&request->answer, FMD_ERR_size,
+                     "the body has %" PRIu64 " bytes, more than this call takes", request->length);
+    fmd_answer_add(&request->answer, "most", json_integer((json_int_t)most_of(request)));
+    return false;
+}
+
+static bool check_draining(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    (void)fields;
+    if (!atomic_load(&request->service->draining) || request->route->in_drain)
+        return true;
+    request->answer.closes = true;
+    return REFUSE(request, draining, "the service is going down; connect anew");
+}
+
+/* An address with too many failures waits, except over a connection that has proved itself. */
+static bool check_address(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    struct fmd_service *service = request->service;
+    (void)fields;
+    if (request->route->is_open || request->link->trusted)
+        return true;
+    pthread_mutex_lock(&service->door);
+    const int64_t wait_s =
+        fmd_attempts_wait(&service->attempts, request->address, request->begun_ns / 1000000);
+    pthread_mutex_unlock(&service->door);
+    if (wait_s == 0)
+        return true;
+    fmd_answer_error(&request->answer, FMD_ERR_attempts,
+                     "too many failed signatures from this address; wait %" PRId64 " s", wait_s);
+    request->answer.retry_s = wait_s;
+    request->answer.closes = true;
+    return false;
+}
+
+/* Does the same work whether or not there is such a token. */
+static bool signature_fits(struct fmd_request *request, const struct fmd_fields *fields,
+                           bool *broken)
+{
+    char expected[FM_SERVICE_HEX_BYTES];
+    const struct fm_service_request text = {request->method, request->target.text, fields->digest,
+                                            fields->time, fields->nonce};
+    const int found =
+        fmd_ledger_find_token(request->service->ledger, request->claim.id, &request->token);
+    *broken = found < 0;
+    const bool is_signed = fm_service_sign_request(request->token.key, &text, expected);
+    return is_signed && fm_service_same(expected, request->claim.signature) && found == 1;
+}
+
+static void count_failure(struct fmd_request *request)
+{
+    struct fmd_service *service = request->service;
+    fmd_metrics_add(FMD_METRIC_failed_signatures, 1);
+    pthread_mutex_lock(&service->door);
+    fmd_attempts_failed(&service->attempts, request->address, request->begun_ns / 1000000);
+    pthread_mutex_unlock(&service->door);
+}
+
+static bool check_signature(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    bool broken;
+    if (request->route->is_open)
+        return true;
+    const char *wrong = fmd_claim_parse(fields, &request->claim);
+    if (wrong != NULL) {
+        count_failure(request);
+        return REFUSE(request, request, "%s", wrong);
+    }
+    request->is_signed = signature_fits(request, fields, &broken);
+    if (broken) {
+        char quoted[FMD_LOG_QUOTED];
+        fmd_log(FMD_LOG_ERROR, "ledger", "request=%s why=%s", request->id,
+                fmd_log_quote(fm_base_last_error(), quoted));
+        return REFUSE(request, internal, "the ledger cannot be read");
+    }
+    if (request->is_signed) {
+        request->link->trusted = true;
+        return true;
+    }
+    count_failure(request);
+    return REFUSE(request, signature,
+                  "the token is unknown or revoked, or the signature does not fit");
+}
+
+static bool check_clock(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    const struct fmd_service *service = request->service;
+    const int64_t now_s = time(NULL), skew_s = service->config->skew_s;
+    (void)fields;
+    if (request->route->is_open ||
+        (request->claim.time_s >= now_s - skew_s && request->claim.time_s <= now_s + skew_s &&
+         request->claim.time_s >= service->started_s))
+        return true;
+    fmd_answer_error(&request->answer, FMD_ERR_clock,
+                     "the request was signed at %" PRId64 ", it is %" PRId64
+                     "; sign with this clock",
+                     request->claim.time_s, now_s);
+    fmd_answer_add(&request->answer, "now", json_integer(now_s));
+    fmd_answer_add(&request->answer, "skew_s", json_integer(skew_s));
+    return false;
+}
+
+static bool check_replay(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    struct fmd_service *service = request->service;
+    (void)fields;
+    if (request->route->is_open)
+        return true;
+    pthread_mutex_lock(&service->door);
+    const enum fmd_replay_answer answer = fmd_replay_use(
+        service->replay, request->claim.signature_bytes, request->begun_ns / 1000000000);
+    pthread_mutex_unlock(&service->door);
+    if (answer == FMD_REPLAY_FRESH)
+        return true;
+    fmd_metrics_add(FMD_METRIC_replays, answer == FMD_REPLAY_USED);
+    return answer == FMD_REPLAY_USED
+               ? REFUSE(request, replay, "this signature was used before; sign with another nonce")
+               : REFUSE(request, full, "no memory for another signature");
+}
+
+static bool check_params(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    size_t wanted = 0;
+    (void)fields;
+    for (; request->route->params[wanted] != NULL; wanted++)
+        if (fmd_target_param(&request->target, request->route->params[wanted]) == NULL)
+            return REFUSE(request, request, "the parameter %s must stand once in the query",
+                          request->route->params[wanted]);
+    return wanted == request->target.params
+               ? true
+               : REFUSE(request, request, "a parameter is unknown or doubled");
+}
+
+static bool prepare_body(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    (void)fields;
+    if (request->route->receive == NULL && request->length > 0) {
+        request->text = malloc(request->length + 1);
+        if (request->text == NULL)
+            return REFUSE(request, full, "no memory for the body");
+    }
+    if (request->length == 0 || request->route->is_open)
+        return true;
+    request->digest = EVP_MD_CTX_new();
+    return request->digest != NULL && EVP_DigestInit_ex(request->digest, EVP_sha256(), NULL) == 1
+               ? true
+               : REFUSE(request, full, "no memory for a digest");
+}
+
+static bool begin_call(struct fmd_request *request, const struct fmd_fields *fields)
+{
+    (void)fields;
+    if (request->route->begin != NULL)
+        request->route->begin(request);
+    return request->answer.status == 0;
+}
+
+static bool (*const ladder[])(struct fmd_request *request, const struct fmd_fields *fields) = {
+    check_route, check_length, check_draining, check_address, check_signature,
+    check_clock, check_replay, check_params,   prepare_body,  begin_call,
+};
+
+void fmd_request_begin(struct fmd_request *request, const char *method,
+                       const struct fmd_fields *fields)
+{
+    snprintf(request->method, sizeof request->method, "%s", method);
+    fmd_metrics_add(FMD_METRIC_requests, 1);
+    for (size_t i = 0; i < sizeof ladder / sizeof ladder[0]; i++)
+        if (!ladder[i](request, fields))
+            return;
+}
+
+/* ---- The body --------------------------------------------------------------------------------------------
+   */
+
+bool fmd_request_drains(const struct fmd_request *request)
+{
+    if (request->answer.closes)
+        return false;
+    return request->length <= DRAINED_UNSIGNED ||
+           (request->is_signed && request->route != NULL && request->length <= most_of(request));
+}
+
+void fmd_request_receive(struct fmd_request *request, const void *bytes, size_t count)
+{
+    if (request->answer.status != 0)
+        return;
+    fmd_metrics_add(FMD_METRIC_received_bytes, (int64_t)count);
+    if (count > request->length - request->received) {
+        fmd_answer_error(&request->answer, FMD_ERR_length,
+                         "the body is longer than its Content-Length");
+        request->answer.closes = true;
+        return;
+    }
+    if (request->digest != NULL)
+        EVP_DigestUpdate(request->digest, bytes, count);
+    if (request->route->receive != NULL)
+        request->route->receive(request, bytes, count);
+    else
+        memcpy(request->text + request->received, bytes, count);
+    request->received += count;
+}
+
+/* Without a body the digest that was signed must be that of nothing. */
+static bool digest_fits(struct fmd_request *request)
+{
+    uint8_t found[FM_SERVICE_DIGEST_BYTES];
+    if (request->route->is_open)
+        return true;
+    if (request->digest == NULL)
+        return fm_service_unhex(FM_SERVICE_DIGEST_EMPTY, sizeof found, found) &&
+               memcmp(found, request->claim.digest, sizeof found) == 0;
+    return EVP_DigestFinal_ex(request->digest, found, NULL) == 1 &&
+           memcmp(found, request->claim.digest, sizeof found) == 0;
+}
+
+void fmd_request_finish(struct fmd_request *request)
+{
+    if (request->answer.status != 0)
+        return;
+    if (request->received != request->length)
+        fmd_answer_error(&request->answer, FMD_ERR_length,
+                         "the body is shorter than its Content-Length");
+    else if (!digest_fits(request))
+        fmd_answer_error(&request->answer, FMD_ERR_digest,
+                         "the body does not have the digest that was signed");
+    else {
+        if (request->text != NULL)
+            request->text[request->length] = '\0';
+        request->route->finish(request);
+    }
+}
+
+bool fmd_request_sign(const struct fmd_request *request, const void *body, size_t bytes,
+                      char signature[FM_SERVICE_HEX_BYTES])
+{
+    char digest[FM_SERVICE_HEX_BYTES] = FM_SERVICE_NONE;
+    uint8_t found[FM_SERVICE_DIGEST_BYTES];
+    const struct fmd_outcome *outcome = request->answer.outcome;
+    if (!request->is_signed)
+        return false;
+    if (outcome == NULL) {
+        if (EVP_Digest(body, bytes, found, NULL, EVP_sha256(), NULL) != 1)
+            return false;
+        fm_service_hex(found, sizeof found, digest);
+    }
+    const struct fm_service_answer text = {request->answer.status, request->claim.signature, digest,
+                                           outcome != NULL ? outcome->receipt : FM_SERVICE_NONE};
+    return fm_service_sign_answer(request->token.key, &text, signature);
+}
+
+void fmd_request_free(struct fmd_request *request)
+{
+    if (request->route != NULL && request->route->forget != NULL)
+        request->route->forget(request);
+    fmd_answer_clear(&request->answer);
+    EVP_MD_CTX_free(request->digest);
+    explicit_bzero(&request->token, sizeof request->token);
+    free(request->text);
+    free(request);
+}

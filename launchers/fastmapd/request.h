@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A request, from its first line to the end of its answer, in the one thread of its connection. What it
+ * means to answer it is a row of the table in routes.c; calls are free to wait.
+ *
+ * The ladder (request.c), each step with its own refusal: target, route, length, draining, address,
+ * signature, clock, replay, parameters, and the call's own begin(). All of it before a byte of the body is
+ * read.
+ */
+#ifndef FMD_REQUEST_H
+#define FMD_REQUEST_H
+
+#include <openssl/evp.h>
+
+#include "answer.h"
+#include "service.h"
+#include "target.h"
+
+#define FMD_REQUEST_ID 40
+
+struct fmd_request;
+
+struct fmd_route {
+    const char *method;
+    const char *path[FMD_TARGET_SEGMENTS + 1]; /* NULL at the end; "*" is any piece */
+    const char *params[FMD_TARGET_PARAMS + 1]; /* that must be there, and no others */
+    bool is_open;                              /* unsigned */
+    bool in_drain;                             /* answered while draining, too */
+    size_t body; /* offset of the setting that limits the body; 0: `most` */
+    uint64_t most;
+    /* Any may be NULL. Each may set request->answer, which ends the request's own way: what is left of the
+       body is
+       dropped, and of the functions only forget() is called. */
+    void (*begin)(struct fmd_request *request);
+    void (*receive)(struct fmd_request *request, const void *bytes,
+                    size_t count); /* NULL: into text */
+    void (*finish)(struct fmd_request *request);
+    void (*forget)(struct fmd_request *request); /* always, in the end: frees `own` */
+};
+
+struct fmd_request {
+    struct fmd_service *service;
+    struct fmd_link *link;
+    const struct sockaddr *address;
+    char id[FMD_REQUEST_ID];
+    char method[8];
+    bool target_is_valid;
+    struct fmd_target target;
+    const struct fmd_route *route;
+    struct fmd_claim claim;
+    bool is_signed; /* and token is who did */
+    struct fmd_token token;
+    uint64_t length, received; /* of the body */
+    EVP_MD_CTX *digest;
+    char *text; /* the body, with a NUL behind it, of calls without receive() */
+    void *own;  /* the call's */
+    struct fmd_answer answer;
+    int64_t begun_ns;
+};
+
+/* For the server: the first line is there. NULL: no memory. */
+struct fmd_request *fmd_request_new(struct fmd_service *service, struct fmd_link *link,
+                                    const char *target);
+
+/* The headers are complete. */
+void fmd_request_begin(struct fmd_request *request, const char *method,
+                       const struct fmd_fields *fields);
+
+/* Whether what is left of a refused request's body is read and dropped, or the connection closed. */
+bool fmd_request_drains(const struct fmd_request *request);
+
+void fmd_request_receive(struct fmd_request *request, const void *bytes, size_t count);
+
+/* The body is complete. There is an answer afterwards. */
+void fmd_request_finish(struct fmd_request *request);
+
+/* The value of Fastmap-Signature, for a body of these bytes. False for unsigned requests. */
+bool fmd_request_sign(const struct fmd_request *request, const void *body, size_t bytes,
+                      char signature[FM_SERVICE_HEX_BYTES]);
+
+void fmd_request_free(struct fmd_request *request);
+
+/* The route of a method and target; NULL with *error set. (routes.c) */
+const struct fmd_route *fmd_route_find(const char *method, const struct fmd_target *target,
+                                       enum fmd_error *error);
+
+/* The piece of the path at which the route has its n-th "*". */
+const char *fmd_request_piece(const struct fmd_request *request, int n);
+
+int64_t fmd_now_ns(void); /* monotonic */
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the parts of a running service share.
+ */
+#ifndef FMD_SERVICE_H
+#define FMD_SERVICE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "attempts.h"
+#include "config.h"
+#include "ledger.h"
+#include "pool.h"
+#include "replay.h"
+#include "store.h"
+#include "watch.h"
+
+struct fmd_maps;
+
+struct fmd_service {
+    const struct fmd_config *config;
+    struct fmd_ledger *ledger;
+    struct fmd_store *store;
+    struct fmd_pool *pool;
+    struct fmd_maps *maps;
+    struct fmd_watch *watch;
+    int64_t host; /* this daemon's name in the ledger */
+    int64_t
+        started_s; /* when: what was signed earlier may be a replay of what an earlier daemon saw */
+    unsigned vcpus;
+    atomic_bool draining;
+    uint64_t request_prefix;
+    atomic_uint_fast64_t requests;
+    pthread_mutex_t door; /* protects replay and attempts */
+    struct fmd_replay *replay;
+    struct fmd_attempts attempts;
+};
+
+#endif
