@@ -99,8 +99,12 @@ bench_simulate_LDADD = libfastmap-internal.la -lm
 # Ranks of an MPI job; bench/mpi.sh launches it.
 EXTRA_DIST += bench/mpi.sh bench/mpi_futures.py
 if HAVE_OPENMPI
-EXTRA_PROGRAMS += bench/mpi
+EXTRA_PROGRAMS += bench/mpi bench/mpi_small
 endif
+bench_mpi_small_SOURCES = bench/mpi_small.c
+bench_mpi_small_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
+bench_mpi_small_LDADD = bench/libbench.la libfastmap.la -lm $(OMPI_LIBS)
+bench_mpi_small_LDFLAGS = $(AM_LDFLAGS) -no-install
 bench_mpi_SOURCES = bench/mpi.c bench/mpi_job.h bench/mpi_master.c bench/mpi_peers.c bench/mpi_work.c
 bench_mpi_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
 bench_mpi_LDADD = bench/libbench.la libfastmap.la -lm $(OMPI_LIBS)

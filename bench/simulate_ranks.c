@@ -94,6 +94,7 @@ static void turn(struct rank *rank)
                                      .cost_ns = cost});
     }
     rank->sched.busy = rank->working == sim.threads;
+    rank->sched.now_ns = now_ns;
     fm_sched_ranks_turn(&rank->sched);
 }
 
@@ -101,6 +102,7 @@ static void handle(struct rank *rank, const struct sim_event *event)
 {
     struct fm_sched_run run;
     int job;
+    rank->sched.now_ns = now_ns;
     fm_sched_ranks_receive(&rank->sched, event->from, &event->message, &job, &run);
     if (job >= 0)
         add_job(rank, job, event->base, (size_t)event->message.first, (size_t)event->message.count);
@@ -131,7 +133,9 @@ static void make_edges(void)
     int *children = calloc(size, sizeof *children);
     for (int r = 0; r < sim.ranks; r++)
         node[r] = r / sim.per_node;
-    fm_sched_tree(sim.ranks, node, FM_SCHED_FANOUT, parent + size, parent);
+    int *below = parent + size;
+    fm_sched_tree(sim.ranks, node, FM_SCHED_FANOUT, below, parent);
+    fm_sched_tree_below(sim.ranks, parent, below);
     for (int r = 1; r < sim.ranks; r++)
         children[parent[r]]++;
     for (int r = 0; r < sim.ranks; r++) {
@@ -140,13 +144,21 @@ static void make_edges(void)
         if (parent[r] < 0)
             continue;
         struct fm_sched_ranks *up = &ranks[parent[r]].sched;
-        ranks[r].sched.edges[ranks[r].sched.edge_count++] =
-            (struct fm_sched_edge){.rank = parent[r], .is_parent = true};
-        up->edges[up->edge_count++] = (struct fm_sched_edge){.rank = r};
+        ranks[r].sched.edges[ranks[r].sched.edge_count++] = (struct fm_sched_edge){
+            .rank = parent[r], .behind = sim.ranks - below[r], .is_parent = true};
+        up->edges[up->edge_count++] = (struct fm_sched_edge){.rank = r, .behind = below[r]};
     }
     free(node);
     free(parent);
     free(children);
+}
+
+/* A child is asked for nothing before it has said something. */
+static void greet(struct rank *rank)
+{
+    const struct fm_sched_message hello = {.kind = FM_SCHED_ASK};
+    for (int i = 0; i < rank->sched.edge_count; i++)
+        send(rank, rank->sched.edges[i].rank, &hello, NULL);
 }
 
 static void begin(void)
@@ -160,8 +172,11 @@ static void begin(void)
         rank->sched.link.element_ns = (double)sim.bytes * sim.byte_ns;
         add_job(rank, 0, sim_first_of(r), 0, sim_owned(r));
     }
-    for (int r = 0; r < sim.ranks; r++)
+    for (int r = 0; r < sim.ranks; r++) {
+        if (sim_owned(r) > 0)
+            greet(&ranks[r]);
         turn(&ranks[r]);
+    }
 }
 
 static void end(void)

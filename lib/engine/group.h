@@ -72,10 +72,17 @@ struct fm_engine_group {
     struct fm_engine_job *current;    /* its frame is open */
     char differs[160];                /* where the ranks disagree */
     char why[FM_BASE_SENTENCE_BYTES]; /* this rank's own sentence, where it has ended the map */
-    _Atomic uint64_t polled_ticks;
-    int workers; /* most threads that computed */
+    uint64_t begun_ticks;
+    _Atomic uint64_t looked_ticks; /* when anybody looked whether there was something to say, ... */
+    _Atomic uint64_t polled_ticks; /* ... and asked the tier for messages */
+    _Atomic bool waiting;          /* the calling thread has nothing to compute */
+    bool ported;                   /* the porter looks after it */
+    int workers;                   /* most threads that computed */
     size_t stolen;
 };
+
+/* Where messages ring, they are looked for without a ring so often. */
+#define FM_ENGINE_SILENT_NS 2000000.0
 
 /* ---- jobs.c ---- */
 
@@ -111,8 +118,9 @@ extern const struct fm_sched_ports fm_engine_talk_ports;
 void fm_engine_talk_post(struct fm_engine_world *world, int tag, int to,
                          const struct fm_engine_header *header, const void *payload, size_t bytes);
 
-/* A first word to everybody near: I am here, and these are my terms. */
-void fm_engine_talk_hello(struct fm_engine_group *group);
+/* A first word to everybody near: I am here, and these are my terms. is_soon: there will be another word in
+   no time. */
+void fm_engine_talk_hello(struct fm_engine_group *group, bool is_soon);
 
 /* Takes in a message, and frees its bytes. */
 void fm_engine_talk_receive(void *group, int from, char *bytes, size_t size);
@@ -120,11 +128,13 @@ void fm_engine_talk_receive(void *group, int from, char *bytes, size_t size);
 /* Gives, asks and reports, after something has changed. */
 void fm_engine_talk_decide(struct fm_engine_group *group);
 
-/* Receives, decides, sends. True: there was something. */
-bool fm_engine_talk(struct fm_engine_group *group);
-
-/* The same, without the mutex; and if it is time to, between batches of elements (context: the group). */
+/* Receives, decides, sends. True: there was something. Without the mutex. */
 bool fm_engine_talk_poll(struct fm_engine_group *group);
+
+/* The same as far as there is a reason: messages, or somebody to whom time could bring something. */
+void fm_engine_talk_look(struct fm_engine_group *group);
+
+/* The same without the mutex if it is time to, between batches of elements (context: the group). */
 void fm_engine_talk_between(void *context);
 
 /* The pause between looks at messages while there is something to compute, and whether nobody has looked
@@ -132,9 +142,11 @@ void fm_engine_talk_between(void *context);
 double fm_engine_talk_pause_ns(const struct fm_engine_group *group);
 bool fm_engine_talk_is_due(const struct fm_engine_group *group, double pause_ns);
 
-/* Waiting, without the mutex: for so long; and as fits a rank that has waited idle_ns. */
-void fm_engine_wait_ns(uint64_t ns);
+/* Waiting, without the mutex: for a message with that tag, by a rank that has waited idle_ns; for what does
+   not ring, by the same; for so long. */
+void fm_engine_wait_message(const struct fm_engine_world *world, int tag, double idle_ns);
 void fm_engine_wait_idle(const struct fm_engine_world *world, double idle_ns);
+void fm_engine_wait_ns(uint64_t ns);
 
 /* ---- porter.c ---- */
 

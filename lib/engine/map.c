@@ -88,14 +88,17 @@ static bool try_share(struct fm_engine_map *run, size_t left, int width)
     return true;
 }
 
+/* What the elements cost is known better than what a batch will last, so batches grow; over ranks their cost
+   has been predicted where it matters. */
 static double next_batch_ns(const struct fm_engine_map *run, double elapsed_ns, int width)
 {
     if (run->process != NULL)
         return FM_SCHED_PARCEL_NS;
     const double alone = run->between != NULL ? BATCH_TALK_NS : BATCH_ALONE_NS;
     const double most = width < 2 || run->between != NULL ? alone : BATCH_MOST_NS;
+    const double least = run->between != NULL && run->predicted_ns > 0 ? BATCH_MOST_NS : BATCH_NS;
     const double share = elapsed_ns / 16;
-    return share < BATCH_NS ? BATCH_NS : share < most ? share : most;
+    return share < least ? least : share < most ? share : most;
 }
 
 /* The mean of the map so far, or the pace of the last batch where that is slower. */
@@ -105,6 +108,7 @@ static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uin
     const double mean = fm_base_ticks_to_ns(now - run->begun_ticks) / (double)done;
     const double pace = fm_base_ticks_to_ns(now - batch_ticks) / (double)batch;
     run->cost_ns = pace > mean ? pace : mean;
+    run->mean_ns = mean;
     fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
 }
 

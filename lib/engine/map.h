@@ -18,6 +18,7 @@ struct fm_engine_map {
     struct fm_local_frame *frame;
     double predicted_ns;    /* an element's cost before anything ran; 0 unknown */
     double cost_ns;         /* an element's: predicted, then measured; 0 unknown */
+    double mean_ns;         /* the mean over the elements so far; 0 unknown */
     uint64_t begun_ticks;   /* 0: this map is not timed */
     _Atomic bool displayed; /* the keeper may show its progress */
     _Atomic bool stopped;   /* an element failed, and the policy is to stop */

@@ -29,9 +29,9 @@
 
 #define RUN_BYTES ((size_t)32 << 20) /* of one message, about: large enough for full bandwidth */
 #define RUN_BYTES_MOST ((size_t)1 << 30)
-#define BYTE_NS 0.4        /* packed, moved and unpacked */
-#define AWAY_SECONDS 10.0  /* then ranks that have not come are named */
-#define PORTER_NS 100000.0 /* a shorter map is over before the porter would look */
+#define BYTE_NS 0.4       /* packed, moved and unpacked */
+#define AWAY_SECONDS 10.0 /* then ranks that have not come are named */
+#define SHORT_NS 100000.0 /* a shorter map is over before anybody would miss this rank */
 
 /* ---- Computing ---- */
 
@@ -57,8 +57,19 @@ static struct fm_engine_job *next_job(struct fm_engine_group *group)
     return job;
 }
 
+/* Whether the job takes no longer than that, as far as known. */
+static bool is_over_in(const struct fm_engine_job *job, double ns)
+{
+    return job->work.n == 0 ||
+           (job->run.cost_ns > 0 && (double)job->work.n * job->run.cost_ns < ns);
+}
+
 static void compute(struct fm_engine_group *group, struct fm_engine_job *job)
 {
+    if (!group->ported && group->world->is.any_thread && !is_over_in(job, FM_ENGINE_SILENT_NS)) {
+        group->ported = true;
+        fm_engine_porter_call(group);
+    }
     struct fastmap_report report;
     struct fm_engine_map *run = &job->run;
     const size_t here = job->work.n;
@@ -105,6 +116,14 @@ static void name_missing(const struct fm_engine_group *group)
                     group->world->is.rank, AWAY_SECONDS, list);
 }
 
+/* The porter need not look while this thread does. */
+static void wait_message(struct fm_engine_group *group, double idle_ns)
+{
+    atomic_store_explicit(&group->waiting, true, memory_order_relaxed);
+    fm_engine_wait_message(group->world, group->tag, idle_ns);
+    atomic_store_explicit(&group->waiting, false, memory_order_relaxed);
+}
+
 static void take_part(struct fm_engine_group *group)
 {
     uint64_t idle_since = fm_base_ticks();
@@ -123,7 +142,7 @@ static void take_part(struct fm_engine_group *group)
             idle_since = fm_base_ticks();
         const double idle_ns = fm_base_ticks_to_ns(fm_base_ticks() - idle_since);
         if (!any)
-            fm_engine_wait_idle(group->world, idle_ns);
+            wait_message(group, idle_ns);
         if (!named && idle_ns > AWAY_SECONDS * 1e9) {
             name_missing(group);
             named = true;
@@ -164,7 +183,7 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
     if (!fm_engine_job_keep(group, &group->own))
         return false;
     pthread_mutex_lock(&world->mutex);
-    fm_engine_talk_hello(group);
+    fm_engine_talk_hello(group, is_over_in(&group->own, SHORT_NS));
     fm_engine_letters_deliver(group);
     pthread_mutex_unlock(&world->mutex);
     return true;
@@ -206,14 +225,14 @@ static int outcome(const struct fm_engine_group *group)
                               "some, or run fewer ranks on a node");
 }
 
-static void fill(const struct fm_engine_group *group, uint64_t begun, struct fastmap_report *report)
+static void fill(const struct fm_engine_group *group, struct fastmap_report *report)
 {
     const struct fm_engine_job *own = &group->own;
     report->elements = group->map->n - own->skipped;
     report->failed = own->run.failed;
     report->failures_listed = own->run.listed;
     memcpy(report->failures, own->run.failures, sizeof report->failures);
-    report->seconds = fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9;
+    report->seconds = fm_base_ticks_to_ns(fm_base_ticks() - group->begun_ticks) * 1e-9;
     report->loop_seconds = own->busy_ns * 1e-9;
     report->workers = group->workers;
     report->spans_stolen = group->stolen;
@@ -241,9 +260,8 @@ static void set_busy(struct fm_engine_world *world, bool busy)
 static int take_map(struct fm_engine_group *group, double cost_ns, int error,
                     struct fastmap_report *report)
 {
-    struct fm_engine_world *world = group->world;
     const struct fastmap_map *map = group->map;
-    const uint64_t begun = fm_base_ticks();
+    group->begun_ticks = fm_base_ticks();
     if (!enter(group, cost_ns)) {
         fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
                     "no memory to begin a map over ranks: the job cannot go on");
@@ -251,17 +269,13 @@ static int take_map(struct fm_engine_group *group, double cost_ns, int error,
     }
     if (error != 0)
         refuse(group, error);
-    const bool calls_porter =
-        world->is.any_thread && (cost_ns <= 0 || (double)map->n * cost_ns > PORTER_NS);
-    if (calls_porter)
-        fm_engine_porter_call(group);
     take_part(group);
-    if (calls_porter)
+    if (group->ported)
         fm_engine_porter_call(NULL);
     if (group->tallies != NULL && map->n > 0 && group->sched.code == 0)
         fm_engine_share_replicate(group);
     if (group->sched.code == 0) {
-        fill(group, begun, report);
+        fill(group, report);
         if (map->n > 0)
             fm_engine_closing_say(group->session, map->label, report);
     }

@@ -18,7 +18,8 @@
 #define LATENCY_NS 30000.0 /* from an ask to the first element, between busy processes */
 #define TALK_NS 100000.0   /* between looks at messages, at least */
 #define CROWDED_TALK_NS 1000000.0
-#define EAGER_NS 100000.0    /* a waiting rank looks all the time for so long ... */
+#define EAGER_NS 100000.0 /* a waiting rank looks all the time for so long ... */
+#define CROWDED_EAGER_NS 10000.0
 #define NAP_NS 20000u        /* ... and then sleeps for at least, and ... */
 #define NAP_MOST_NS 1000000u /* ... at most so long */
 
@@ -73,13 +74,17 @@ static void send(void *context, int rank, const struct fm_sched_message *message
 const struct fm_sched_ports fm_engine_talk_ports = {
     .send = send, .unbegun = fm_engine_jobs_unbegun, .take = fm_engine_jobs_take};
 
-void fm_engine_talk_hello(struct fm_engine_group *group)
+/* Those who serve learn from it what is to be computed. To others any message says as much, so none is sent
+   to them by a rank that will say something soon. */
+void fm_engine_talk_hello(struct fm_engine_group *group, bool is_soon)
 {
     const struct fm_engine_header hello = {.message = {.kind = FM_SCHED_ASK},
                                            .terms = group->terms};
-    for (int i = 0; i < group->world->edge_count; i++)
-        fm_engine_talk_post(group->world, group->tag, group->world->edges[i].rank, &hello,
-                            &group->opening, group->opening_bytes);
+    const struct fm_engine_world *world = group->world;
+    for (int i = 0; i < world->edge_count; i++)
+        if (!is_soon || world->roles[i] != FM_ENGINE_ROLE_CALLS)
+            fm_engine_talk_post(group->world, group->tag, world->edges[i].rank, &hello,
+                                &group->opening, group->opening_bytes);
 }
 
 /* ---- Receiving ---- */
@@ -153,6 +158,7 @@ void fm_engine_talk_receive(void *context, int from, char *bytes, size_t size)
     struct fm_engine_header header;
     if (size >= sizeof header) {
         memcpy(&header, bytes, sizeof header);
+        group->sched.now_ns = fm_base_ticks_to_ns(fm_base_ticks() - group->begun_ticks);
         fm_engine_world_know(group->world, from, header.serves != 0);
         if (header.message.kind == FM_ENGINE_NEED)
             fm_engine_block_answer(group, from, &header);
@@ -181,10 +187,10 @@ static void halt(struct fm_engine_group *group)
 }
 
 /* Pauses between looks at messages while there is something to compute. A look costs a microsecond, but where
-   ranks share processors MPI gives the processor to another in it. */
+   ranks share processors MPI gives the processor to another in it; a look at a bell costs nothing. */
 double fm_engine_talk_pause_ns(const struct fm_engine_group *group)
 {
-    return group->world->crowded ? CROWDED_TALK_NS : TALK_NS;
+    return group->world->crowded && !group->world->rings ? CROWDED_TALK_NS : TALK_NS;
 }
 
 /* How long a rank that computes may take to look at its messages: its pause, and as long as an element of
@@ -198,49 +204,79 @@ static double silence_ns(const struct fm_engine_group *group)
     return element_ns > pause_ns ? element_ns : pause_ns;
 }
 
-void fm_engine_talk_decide(struct fm_engine_group *group)
+static void note_cost(struct fm_engine_group *group)
 {
-    group->sched.busy = group->current != NULL;
-    group->sched.link.latency_ns = LATENCY_NS + silence_ns(group);
-    fm_sched_ranks_turn(&group->sched);
+    if (group->current == NULL)
+        return;
+    if (group->current->run.mean_ns > 0)
+        group->sched.cost_ns = group->current->run.mean_ns;
+    if (atomic_load_explicit(&group->current->run.stopped, memory_order_relaxed))
+        fm_sched_ranks_stop(&group->sched);
 }
 
-bool fm_engine_talk(struct fm_engine_group *group)
+void fm_engine_talk_decide(struct fm_engine_group *group)
 {
-    struct fm_sched_ranks *sched = &group->sched;
-    const bool any = group->world->tier->poll(group->tag, fm_engine_talk_receive, group);
-    if (group->current != NULL) {
-        if (group->current->run.cost_ns > 0)
-            sched->cost_ns = group->current->run.cost_ns;
-        if (atomic_load_explicit(&group->current->run.stopped, memory_order_relaxed))
-            fm_sched_ranks_stop(sched);
-    }
-    fm_engine_talk_decide(group);
-    if (sched->stopped || sched->code != 0)
+    const uint64_t now = fm_base_ticks();
+    note_cost(group);
+    group->sched.busy = group->current != NULL;
+    group->sched.now_ns = fm_base_ticks_to_ns(now - group->begun_ticks);
+    group->sched.link.latency_ns = LATENCY_NS + silence_ns(group);
+    fm_sched_ranks_turn(&group->sched);
+    if (group->sched.stopped || group->sched.code != 0)
         halt(group);
+    atomic_store_explicit(&group->looked_ticks, now, memory_order_relaxed);
+}
+
+static bool talk(struct fm_engine_group *group)
+{
+    const bool any = group->world->tier->poll(group->tag, fm_engine_talk_receive, group);
     atomic_store_explicit(&group->polled_ticks, fm_base_ticks(), memory_order_relaxed);
+    fm_engine_talk_decide(group);
     return any;
+}
+
+static bool is_past(const _Atomic uint64_t *ticks, double ns)
+{
+    return fm_base_ticks() - atomic_load_explicit(ticks, memory_order_relaxed) >
+           fm_base_ns_to_ticks(ns);
+}
+
+/* Whether there may be messages. */
+static bool stirs(const struct fm_engine_group *group)
+{
+    return !group->world->rings || group->world->tier->stirs(group->tag) ||
+           is_past(&group->polled_ticks, FM_ENGINE_SILENT_NS);
+}
+
+void fm_engine_talk_look(struct fm_engine_group *group)
+{
+    if (stirs(group))
+        (void)talk(group);
+    else
+        fm_engine_talk_decide(group);
 }
 
 bool fm_engine_talk_poll(struct fm_engine_group *group)
 {
     pthread_mutex_lock(&group->world->mutex);
-    const bool any = fm_engine_talk(group);
+    const bool any = talk(group);
     pthread_mutex_unlock(&group->world->mutex);
     return any;
 }
 
 bool fm_engine_talk_is_due(const struct fm_engine_group *group, double pause_ns)
 {
-    const uint64_t then = atomic_load_explicit(&group->polled_ticks, memory_order_relaxed);
-    return fm_base_ticks() - then > fm_base_ns_to_ticks(pause_ns);
+    return is_past(&group->looked_ticks, pause_ns);
 }
 
 void fm_engine_talk_between(void *context)
 {
     struct fm_engine_group *group = context;
-    if (fm_engine_talk_is_due(group, fm_engine_talk_pause_ns(group)))
-        (void)fm_engine_talk_poll(group);
+    if (!fm_engine_talk_is_due(group, fm_engine_talk_pause_ns(group)))
+        return;
+    pthread_mutex_lock(&group->world->mutex);
+    fm_engine_talk_look(group);
+    pthread_mutex_unlock(&group->world->mutex);
 }
 
 /* ---- Waiting ---- */
@@ -262,4 +298,21 @@ void fm_engine_wait_idle(const struct fm_engine_world *world, double idle_ns)
         fm_engine_wait_ns(nap_ns < NAP_NS        ? NAP_NS
                           : nap_ns < NAP_MOST_NS ? (uint64_t)nap_ns
                                                  : NAP_MOST_NS);
+}
+
+/* A bell ends the sleep, so it may be long; being woken takes longer than having looked at it. */
+void fm_engine_wait_message(const struct fm_engine_world *world, int tag, double idle_ns)
+{
+    const struct fm_tier_ranks *tier = world->tier;
+    const double eager_ns = world->crowded ? CROWDED_EAGER_NS : EAGER_NS;
+    const uint64_t begun = fm_base_ticks();
+    const uint64_t eager = fm_base_ns_to_ticks(eager_ns);
+    if (!world->rings) {
+        fm_engine_wait_idle(world, idle_ns);
+        return;
+    }
+    while (idle_ns < eager_ns && fm_base_ticks() - begun < eager && !tier->stirs(tag))
+        sched_yield();
+    if (!tier->stirs(tag))
+        tier->rest((uint64_t)FM_ENGINE_SILENT_NS);
 }

@@ -93,6 +93,7 @@ static const struct fm_tier_ranks *find_tier(const struct flavour *flavour, char
 static bool find_neighbours(void)
 {
     const int size = world.is.size;
+    const int own = world.is.rank;
     int *scratch = malloc((size_t)size * 4 * sizeof *scratch);
     world.edges = calloc(2 * FM_SCHED_FANOUT + 1, sizeof *world.edges);
     world.roles = calloc(2 * FM_SCHED_FANOUT + 1, sizeof *world.roles);
@@ -102,11 +103,19 @@ static bool find_neighbours(void)
     }
     int *parent = scratch + 3 * (size_t)size;
     fm_sched_tree(size, world.is.node, FM_SCHED_FANOUT, scratch, parent);
+    fm_sched_tree_below(size, parent, scratch);
     for (int rank = 0; rank < size; rank++)
-        if (rank == parent[world.is.rank] || parent[rank] == world.is.rank)
+        if (rank == parent[own])
+            world.edges[world.edge_count++] = (struct fm_sched_edge){
+                .rank = rank, .behind = size - scratch[own], .is_parent = true};
+        else if (parent[rank] == own)
             world.edges[world.edge_count++] =
-                (struct fm_sched_edge){.rank = rank, .is_parent = rank == parent[world.is.rank]};
+                (struct fm_sched_edge){.rank = rank, .behind = scratch[rank]};
     free(scratch);
+    world.rings = world.is.rings;
+    for (int i = 0; i < world.edge_count; i++)
+        if (world.is.node[world.edges[i].rank] != world.is.node[own])
+            world.rings = false;
     return true;
 }
 

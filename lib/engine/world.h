@@ -30,6 +30,7 @@ struct fm_engine_world {
     struct fm_engine_letter *early; /* messages of the next map, read before this rank is in it */
     bool busy;                      /* a map is on; under `mutex` */
     int width;             /* threads that this rank should use, 0: as many as there are cores */
+    bool rings;            /* all neighbours' messages wake this rank */
     bool crowded;          /* more ranks share this one's processors than there are of these */
     uint64_t maps;         /* begun so far: the same on all ranks */
     pthread_mutex_t mutex; /* around calls of the tier and what its messages change */

@@ -95,13 +95,15 @@ static void send_plain(struct fm_sched_ranks *ranks, int rank, enum fm_sched_kin
     send(ranks, rank, &message, NULL);
 }
 
+/* A map that is complete ends down the tree, one that is wrong everywhere. */
 static void end_all(struct fm_sched_ranks *ranks)
 {
     if (ranks->ended)
         return;
     ranks->ended = true;
     for (int i = 0; i < ranks->edge_count; i++)
-        send_plain(ranks, ranks->edges[i].rank, FM_SCHED_END);
+        if (ranks->code != 0 || !ranks->edges[i].is_parent)
+            send_plain(ranks, ranks->edges[i].rank, FM_SCHED_END);
 }
 
 static struct fm_sched_edge *edge_of(const struct fm_sched_ranks *ranks, int rank)
@@ -114,29 +116,62 @@ static struct fm_sched_edge *edge_of(const struct fm_sched_ranks *ranks, int ran
 
 /* ---- The turn ---- */
 
-/* Whether an edge would begin the last of `left` elements sooner than this rank and its other rivals. */
-static bool is_sooner(const struct fm_sched_ranks *ranks, size_t left, double own,
-                      const struct fm_sched_edge *edge)
+/* Threads, and the sum of the times until they have nothing to do. */
+struct threads {
+    double count;
+    double dry_ns;
+};
+
+/* Until the threads that an edge asks for have nothing to do, on average. */
+static double dry_ns(const struct fm_sched_ranks *ranks, const struct fm_sched_edge *edge)
 {
-    const double rest_ns = BEGUN * ranks->cost_ns;
-    const double here_ns = (double)(left - 1) / own * ranks->cost_ns + (ranks->busy ? rest_ns : 0);
-    return here_ns > ranks->link.latency_ns + (edge->demand_idle ? 0 : rest_ns);
+    const double ns = edge->dry_at_ns - ranks->now_ns;
+    return ns > 0 ? ns : 0;
 }
 
-/* Elements for an edge, with `left` to give and `rivals` threads asking elsewhere. */
-static size_t grant(const struct fm_sched_ranks *ranks, size_t left,
-                    const struct fm_sched_edge *edge, double rivals)
+static void add_demand(const struct fm_sched_ranks *ranks, const struct fm_sched_edge *edge,
+                       struct threads *threads)
 {
-    const double own = ranks->workers + rivals;
+    threads->count += edge->demand;
+    threads->dry_ns += edge->demand * dry_ns(ranks, edge);
+}
+
+/* Those who would compute what is left if that edge got nothing: this rank's, and those that other edges ask
+   for and that have not been passed over. */
+static struct threads rivals_of(const struct fm_sched_ranks *ranks,
+                                const struct fm_sched_edge *edge)
+{
+    const double begun = ranks->busy ? BEGUN * ranks->workers : 0;
+    struct threads threads = {ranks->workers, begun * ranks->cost_ns};
+    for (const struct fm_sched_edge *other = edge + 1; other < ranks->edges + ranks->edge_count;
+         other++)
+        add_demand(ranks, other, &threads);
+    return threads;
+}
+
+/* Whether an edge would begin the last of `left` elements sooner than this rank. */
+static bool is_sooner(const struct fm_sched_ranks *ranks, size_t left, double own, double wait_ns)
+{
+    const double rest_ns = ranks->busy ? BEGUN * ranks->cost_ns : 0;
+    return (double)(left - 1) / own * ranks->cost_ns + rest_ns > wait_ns;
+}
+
+/* Elements for an edge, with `left` to give. */
+static size_t grant(const struct fm_sched_ranks *ranks, size_t left,
+                    const struct fm_sched_edge *edge)
+{
+    const struct threads own = rivals_of(ranks, edge);
+    const double dry = dry_ns(ranks, edge);
+    const double wait_ns = dry > ranks->link.latency_ns ? dry : ranks->link.latency_ns;
     const struct fm_sched_offer offer = {
         .left = left,
-        .begun = ranks->busy ? BEGUN * ranks->workers : 0,
-        .owner_ns = ranks->cost_ns / own,
+        .begun = own.dry_ns / ranks->cost_ns,
+        .owner_ns = ranks->cost_ns / own.count,
         .thief_ns = ranks->cost_ns / edge->demand,
         .transport_ns = ranks->link.element_ns,
-        .latency_ns = ranks->link.latency_ns + (edge->demand_idle ? 0 : BEGUN * ranks->cost_ns),
+        .latency_ns = wait_ns,
     };
-    if (!is_sooner(ranks, left, own, edge))
+    if (!is_sooner(ranks, left, own.count, edge->demand_idle ? ranks->link.latency_ns : wait_ns))
         return 0;
     const size_t whole = fm_sched_split(&offer);
     const size_t sure = (size_t)((double)whole * CONFIDENCE);
@@ -164,6 +199,7 @@ static bool give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_
         .count = run.count,
     };
     edge->demand = 0;
+    edge->away += run.count;
     ranks->given += run.count;
     send(ranks, edge->rank, &message, &run);
     return true;
@@ -179,73 +215,108 @@ static size_t spare(const struct fm_sched_ranks *ranks, size_t unbegun)
 /* Serves those who ask. Returns what is left. */
 static size_t serve(struct fm_sched_ranks *ranks, size_t unbegun)
 {
-    double rivals = 0;
-    for (int i = 0; i < ranks->edge_count; i++)
-        rivals += ranks->edges[i].demand;
     for (int i = 0; i < ranks->edge_count && ranks->cost_ns > 0; i++) {
         struct fm_sched_edge *edge = &ranks->edges[i];
         const size_t left = spare(ranks, unbegun);
         if (edge->demand <= 0 || left == 0)
             continue;
-        rivals -= edge->demand;
-        const size_t count = grant(ranks, left, edge, rivals > 0 ? rivals : 0);
+        const size_t count = grant(ranks, left, edge);
         if (count > 0 && give(ranks, edge, count))
             unbegun = ranks->ports->unbegun(ranks->context);
     }
     return unbegun;
 }
 
-/* Threads that have nothing to do, or soon will: before as many messages' time is over as hide an answer. */
-static double own_need(const struct fm_sched_ranks *ranks, size_t unbegun)
+/* What is needed on this side of an edge: by threads that have nothing to do, or run dry before as many
+   messages' time is over as hide an answer. */
+struct need {
+    struct threads threads;
+    bool idle; /* somebody has nothing to do right now */
+};
+
+static struct need need_but(const struct fm_sched_ranks *ranks, const struct fm_sched_edge *but,
+                            size_t unbegun)
 {
-    const double each = (double)unbegun / ranks->workers;
-    const double left_ns = (each + (ranks->busy ? BEGUN : 0)) * ranks->cost_ns;
-    const bool idle = !ranks->busy && unbegun == 0;
-    return idle || left_ns < LOOK_AHEAD * ranks->link.latency_ns ? ranks->workers : 0;
+    const double each = (double)unbegun / ranks->workers + (ranks->busy ? BEGUN : 0);
+    const double left_ns = each * ranks->cost_ns;
+    struct need need = {.idle = !ranks->busy && unbegun == 0};
+    if (need.idle || (ranks->cost_ns > 0 && left_ns < LOOK_AHEAD * ranks->link.latency_ns))
+        need.threads = (struct threads){ranks->workers, left_ns * ranks->workers};
+    for (int i = 0; i < ranks->edge_count; i++) {
+        const struct fm_sched_edge *edge = &ranks->edges[i];
+        if (edge == but || edge->demand <= 0)
+            continue;
+        add_demand(ranks, edge, &need.threads);
+        need.idle = need.idle || edge->demand_idle;
+    }
+    return need;
 }
 
-/* Whether somebody other than that edge has nothing to do. */
-static bool any_idle(const struct fm_sched_ranks *ranks, size_t unbegun, int but)
+/* Writes the need into a message that asks for it, and notes that. */
+static void put_need(struct fm_sched_edge *edge, const struct need *need,
+                     struct fm_sched_message *message)
 {
-    bool idle = !ranks->busy && unbegun == 0;
-    for (int i = 0; i < ranks->edge_count; i++)
-        idle = idle || (i != but && ranks->edges[i].demand > 0 && ranks->edges[i].demand_idle);
-    return idle;
+    edge->asked = need->threads.count;
+    edge->asked_idle = need->idle;
+    message->workers = need->threads.count;
+    message->dry_ns = need->threads.dry_ns / need->threads.count;
+    message->idle = need->idle;
+}
+
+/* Whether the edge could have something to give: it has come, and owns elements still, or has some of
+   ours. */
+static bool may_have(const struct fm_sched_edge *edge)
+{
+    return edge->is_parent || (edge->heard && (!edge->done || edge->away > 0));
+}
+
+/* Whether the need is worse than the edge was told. */
+static bool is_news(const struct fm_sched_edge *edge, const struct need *need)
+{
+    return need->threads.count >= GROWN * edge->asked || (need->idle && !edge->asked_idle);
+}
+
+static bool is_worth_asking(const struct fm_sched_edge *edge, const struct need *need)
+{
+    return need->threads.count > 0 && may_have(edge) && is_news(edge, need);
 }
 
 static void ask(struct fm_sched_ranks *ranks, size_t unbegun)
 {
-    double need = own_need(ranks, unbegun);
-    for (int i = 0; i < ranks->edge_count; i++)
-        need += ranks->edges[i].demand;
     for (int i = 0; i < ranks->edge_count; i++) {
         struct fm_sched_edge *edge = &ranks->edges[i];
-        const double wanted = need - edge->demand;
-        const bool idle = any_idle(ranks, unbegun, i);
-        if (!(wanted > 0) || (wanted < GROWN * edge->asked && (edge->asked_idle || !idle)))
+        const struct need need = need_but(ranks, edge, unbegun);
+        struct fm_sched_message message = {.kind = FM_SCHED_ASK};
+        if (!is_worth_asking(edge, &need))
             continue;
-        edge->asked = wanted;
-        edge->asked_idle = idle;
-        const struct fm_sched_message message = {
-            .kind = FM_SCHED_ASK, .workers = wanted, .idle = idle};
+        put_need(edge, &need, &message);
         send(ranks, edge->rank, &message, NULL);
     }
 }
 
-static void report(struct fm_sched_ranks *ranks)
+static void report_done(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_t unbegun)
+{
+    const struct need need = need_but(ranks, edge, unbegun);
+    struct fm_sched_message message = {.kind = FM_SCHED_DONE};
+    if (is_worth_asking(edge, &need))
+        put_need(edge, &need, &message);
+    send(ranks, edge->rank, &message, NULL);
+}
+
+static void report(struct fm_sched_ranks *ranks, size_t unbegun)
 {
     if (ranks->own_left > 0 || ranks->done_sent)
         return;
-    int parent = -1;
+    struct fm_sched_edge *parent = NULL;
     for (int i = 0; i < ranks->edge_count; i++) {
         if (ranks->edges[i].is_parent)
-            parent = ranks->edges[i].rank;
+            parent = &ranks->edges[i];
         else if (!ranks->edges[i].done)
             return;
     }
     ranks->done_sent = true;
-    if (parent >= 0)
-        send_plain(ranks, parent, FM_SCHED_DONE);
+    if (parent != NULL)
+        report_done(ranks, parent, unbegun);
     else
         end_all(ranks);
 }
@@ -254,9 +325,20 @@ void fm_sched_ranks_turn(struct fm_sched_ranks *ranks)
 {
     if (ranks->ended)
         return;
+    size_t unbegun = ranks->ports->unbegun(ranks->context);
     if (!ranks->stopped)
-        ask(ranks, serve(ranks, ranks->ports->unbegun(ranks->context)));
-    report(ranks);
+        unbegun = serve(ranks, unbegun);
+    report(ranks, unbegun);
+    if (!ranks->stopped && !ranks->ended)
+        ask(ranks, unbegun);
+}
+
+bool fm_sched_ranks_is_asked(const struct fm_sched_ranks *ranks)
+{
+    for (int i = 0; i < ranks->edge_count; i++)
+        if (ranks->edges[i].demand > 0)
+            return true;
+    return false;
 }
 
 /* ---- Events ---- */
@@ -283,6 +365,15 @@ static void receive_result(struct fm_sched_ranks *ranks, int from,
         return;
     *run = lease->run;
     lease->number = 0;
+    edge_of(ranks, from)->away -= run->count;
+}
+
+static void receive_ask(const struct fm_sched_ranks *ranks, struct fm_sched_edge *edge,
+                        const struct fm_sched_message *message)
+{
+    edge->demand = message->workers;
+    edge->dry_at_ns = ranks->now_ns + message->dry_ns;
+    edge->demand_idle = message->idle;
 }
 
 void fm_sched_ranks_receive(struct fm_sched_ranks *ranks, int from,
@@ -297,13 +388,14 @@ void fm_sched_ranks_receive(struct fm_sched_ranks *ranks, int from,
     ranks->received++;
     edge->heard = true;
     switch ((enum fm_sched_kind)message->kind) {
-    case FM_SCHED_ASK:
-        edge->demand = message->workers;
-        edge->demand_idle = message->idle;
-        break;
+    case FM_SCHED_ASK: receive_ask(ranks, edge, message); break;
     case FM_SCHED_GIVE: receive_give(ranks, edge, message, job); break;
     case FM_SCHED_RESULT: receive_result(ranks, from, message, run); break;
-    case FM_SCHED_DONE: edge->done = true; break;
+    case FM_SCHED_DONE:
+        edge->done = true;
+        if (message->workers > 0)
+            receive_ask(ranks, edge, message);
+        break;
     case FM_SCHED_STOP: fm_sched_ranks_stop(ranks); break;
     case FM_SCHED_END:
         edge->ended = true;
@@ -351,7 +443,7 @@ void fm_sched_ranks_fail(struct fm_sched_ranks *ranks, int code)
 
 bool fm_sched_ranks_is_through(const struct fm_sched_ranks *ranks)
 {
-    for (int i = 0; i < ranks->edge_count; i++)
+    for (int i = 0; i < ranks->edge_count && ranks->code != 0; i++)
         if (!ranks->edges[i].ended)
             return false;
     return ranks->ended;
@@ -373,7 +465,8 @@ bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_por
         .link = {.run_most = SIZE_MAX},
     };
     for (int i = 0; i < edge_count; i++)
-        edges[i] = (struct fm_sched_edge){.rank = edges[i].rank, .is_parent = edges[i].is_parent};
+        edges[i] = (struct fm_sched_edge){
+            .rank = edges[i].rank, .behind = edges[i].behind, .is_parent = edges[i].is_parent};
     const struct fm_sched_message own = {.count = n};
     return job_open(ranks, OWN, &own) == 0;
 }

@@ -15,24 +15,27 @@
  * A rank that runs low asks on every edge. An ask is not answered but kept until there is something to
  * give: whoever cannot serve it now adds it to what it asks of its own other neighbours, so need spreads
  * through the tree until it meets work, once for each edge and direction, without polling or retries. An
- * ask says how many threads stand behind it, the neighbours' included: work that comes is split in
- * proportion, by the split equation, at every rank it passes. Work that was given can be given on; its
- * results return the way it came, whole leases at a time, and each lease is accepted once.
+ * ask says how many threads stand behind it, the neighbours' included, and when they run dry: work that
+ * comes is split in proportion, by the split equation, at every rank it passes, and whoever has as much to
+ * do as the giver gets nothing. Work that was given can be given on; its results return the way it came,
+ * whole leases at a time, and each lease is accepted once.
  *
  * An element goes only to somebody who would begin it sooner, and threads without work have the first claim
  * on what arrives at their rank: without these two rules the last elements are passed around for ever.
  *
- *     ASK      workers: so many threads could compute, idle: some have nothing to do right now; replaces
- *              the edge's earlier ask
+ *     ASK      workers: so many threads could compute, from dry_ns on (their mean), idle: some have nothing
+ *              to do right now; replaces the edge's earlier ask
  *     GIVE     lease, owner's first and count, with inputs; takes the ask back
  *     RESULT   lease, with outputs
- *     DONE     child to parent: all elements owned in this subtree are delivered
+ *     DONE     child to parent: all elements owned in this subtree are delivered; asks like ASK as well
  *     STOP     begin no more elements (an element failed, and the map's policy is to stop)
- *     END      nothing more follows on this edge
+ *     END      the map is over
  *
- * The root sends END when everything is done, any rank when the map is wrong; who receives the first one
- * sends END on all edges. An edge is closed when END has gone both ways, and a rank is through when all its
- * edges are: nothing is left in flight, so the next map begins clean.
+ * The root sends END to its children when everything is done, who pass it on, and each leaves at once: the
+ * root of a map that it owns waits for nobody. Nothing but asks can be in flight then; the tier drops what
+ * arrives for a map that is over. Where the map is wrong, whoever finds it out sends END with the reason on
+ * all edges, and so does who receives the first of these; such an edge is closed when END has gone both
+ * ways, and a rank is through when all its edges are, so that no large message is left half-way.
  */
 #ifndef FM_SCHED_RANKS_H
 #define FM_SCHED_RANKS_H
@@ -53,8 +56,9 @@ enum fm_sched_kind {
 struct fm_sched_message {
     int kind;
     int code;       /* END: 0, or why the map is wrong */
-    double workers; /* ASK */
-    bool idle;      /* ASK */
+    double workers; /* ASK, DONE; 0: nothing is asked */
+    double dry_ns;  /* ASK, DONE: until these threads have nothing to do, on average */
+    bool idle;      /* ASK, DONE */
     double cost_ns; /* GIVE: an element's on one thread, as far as known */
     uint64_t lease; /* GIVE, RESULT: the giver's number for it */
     uint64_t first; /* GIVE: index in the owner's map */
@@ -88,8 +92,11 @@ struct fm_sched_link {
 
 struct fm_sched_edge {
     int rank;
-    double asked;  /* threads we asked for and got nothing yet, 0: none */
-    double demand; /* threads they ask for, 0: none */
+    int behind;       /* ranks that are reached by it */
+    double asked;     /* threads we asked for and got nothing yet, 0: none */
+    double demand;    /* threads they ask for, 0: none */
+    double dry_at_ns; /* when these have nothing to do, on average */
+    size_t away;      /* elements that they have of us */
     bool asked_idle;
     bool demand_idle;
     bool is_parent;
@@ -117,7 +124,8 @@ struct fm_sched_ranks {
     void *context;
     struct fm_sched_link link;
     int workers;    /* threads of this rank */
-    bool busy;      /* they are computing; kept up to date by the caller */
+    bool busy;      /* they are computing; kept up to date by the caller, like: */
+    double now_ns;  /* since any moment */
     double cost_ns; /* an element's on one of them, 0: unknown */
     struct fm_sched_edge *edges;
     int edge_count;
@@ -138,7 +146,7 @@ struct fm_sched_ranks {
 };
 
 /* Prepares a rank for a map of which it owns n elements; their job is number 0 (also where n is 0). edges:
-   edge_count of them with rank and is_parent set, kept by the caller until fm_sched_ranks_free().
+   edge_count of them with rank, behind and is_parent set, kept by the caller until fm_sched_ranks_free().
    False: no memory. */
 bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_ports *ports,
                          void *context, struct fm_sched_edge *edges, int edge_count, int workers,
@@ -160,13 +168,16 @@ bool fm_sched_ranks_delivered(struct fm_sched_ranks *ranks, int job, size_t coun
 /* What follows from all that: gives, asks, reports. To be called after every event, and now and then. */
 void fm_sched_ranks_turn(struct fm_sched_ranks *ranks);
 
+/* Whether somebody asks: time alone can change what he gets. */
+bool fm_sched_ranks_is_asked(const struct fm_sched_ranks *ranks);
+
 /* Begin no more elements, anywhere. */
 void fm_sched_ranks_stop(struct fm_sched_ranks *ranks);
 
 /* The map is wrong: ends it on all ranks with that code. */
 void fm_sched_ranks_fail(struct fm_sched_ranks *ranks, int code);
 
-/* Whether all edges are closed. */
+/* Whether this rank may leave the map. */
 bool fm_sched_ranks_is_through(const struct fm_sched_ranks *ranks);
 
 /* Whether ledger and edges can be what they say. */

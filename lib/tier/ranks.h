@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define FM_TIER_RANKS_VERSION 3
 #define FM_TIER_RANKS_TAGS 16384
@@ -29,6 +30,7 @@ struct fm_tier_world {
        included, and its place among them. */
     int sharers;
     int place;
+    bool rings; /* messages between ranks of this node wake a rank that rests */
 };
 
 typedef void fm_tier_deliver(void *context, int from, char *bytes, size_t size);
@@ -44,11 +46,21 @@ struct fm_tier_ranks {
     /* Whether the job still stands: a program may end its MPI before its last map. */
     bool (*is_up)(void);
     /* Sends size bytes that were malloc'ed, and frees them. Messages with one tag to one rank arrive in
-       order. False: no memory for the note; nothing was sent, and the bytes are freed. */
+       order. Tags are the numbers of maps, from 1 to FM_TIER_RANKS_TAGS - 1 and again; a rank is at most one
+       map ahead of those that it sends to. False: no memory for the note; nothing was sent, and the bytes are
+       freed. */
     bool (*send)(int to, int tag, char *bytes, size_t size);
     /* Goes on with what is under way; hands messages with that tag over, each in malloc'ed memory that is
-       then the receiver's. True: there was something. */
+       then the receiver's, keeps those of the next map, and drops those of earlier ones. True: there was
+       something. */
     bool (*poll)(int tag, fm_tier_deliver *deliver, void *context);
+    /* Whether poll() with that tag may find something, which costs next to nothing to know. Of messages from
+       other nodes, and where nothing rings from anywhere, it knows nothing. May be called at any time by
+       any thread. */
+    bool (*stirs)(int tag);
+    /* Sleeps until a message from a rank of this node comes (where these ring), at most for so long. May be
+       called at any time by any thread. */
+    void (*rest)(uint64_t ns);
     /* Whether all that was sent has left. */
     bool (*is_flushed)(void);
     /* Begins to bring together what all ranks have of an array of elements of element_bytes each: rank r has

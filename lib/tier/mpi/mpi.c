@@ -6,7 +6,11 @@
  *
  * Receiving: MPI_Improbe takes a message off the queue, so that no other thread of the application can take
  * it, and MPI_Imrecv fetches it while the caller computes on. Messages are handed over in the order in
- * which they were taken, also where a short one is complete before a long one.
+ * which they were taken, also where a short one is complete before a long one. Whatever the tag, so that
+ * nothing stays behind: what belongs to a map that is over is dropped, and what belongs to the next one,
+ * which a faster rank has begun, is kept for it.
+ *
+ * Ranks of one node ring each other's bells (bell.h).
  *
  * Where the program has not called MPI_Init, this file does, with MPI_THREAD_MULTIPLE, and finalizes when
  * the process exits.
@@ -14,11 +18,14 @@
 #include <mpi.h>
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "tier/mpi/bell.h"
 #include "tier/ranks.h"
 
 extern const struct fm_tier_ranks fm_mpi_tier;
@@ -40,9 +47,17 @@ static struct {
     int *node;
     MPI_Request gathering;
     MPI_Datatype gathered;
+    struct fm_mpi_bell *bells; /* of this node's ranks; NULL: there are none */
+    int bell_count;
+    int *place; /* a rank's number among those of this node; -1: it is on another one */
+    int own_place;
+    _Atomic uint32_t heard; /* messages received from ranks that ring */
+    _Atomic bool moving;    /* something is being sent or received */
+    _Atomic int early_tag;  /* of `early`; 0: there is none */
     struct transfer *sending;
     struct transfer *receiving; /* the oldest first */
     struct transfer **receiving_end;
+    struct transfer *early; /* of the next map, the oldest first */
 } mpi = {.receiving_end = &mpi.receiving};
 
 static bool is_finalized(void)
@@ -119,6 +134,38 @@ static bool find_sharers(MPI_Comm local, struct fm_tier_world *world)
     return true;
 }
 
+/* Places on this node, in the order of the ranks, as in `local`. */
+static bool find_places(int rank)
+{
+    int count = 0;
+    mpi.place = malloc((size_t)mpi.size * sizeof *mpi.place);
+    if (mpi.place == NULL)
+        return false;
+    for (int other = 0; other < mpi.size; other++)
+        mpi.place[other] = mpi.node[other] == mpi.node[rank] ? count++ : -1;
+    mpi.own_place = mpi.place[rank];
+    mpi.bell_count = count;
+    return true;
+}
+
+/* All ranks of the node, or none, have bells. */
+static void hang_bells(MPI_Comm local)
+{
+    char name[FM_MPI_BELL_NAME] = "";
+    mpi.bells = mpi.own_place == 0 ? fm_mpi_bells_make(mpi.bell_count, name) : NULL;
+    MPI_Bcast(name, sizeof name, MPI_CHAR, 0, local);
+    if (mpi.own_place != 0)
+        mpi.bells = fm_mpi_bells_open(mpi.bell_count, name);
+    int all = mpi.bells != NULL;
+    MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, local);
+    if (mpi.own_place == 0)
+        fm_mpi_bells_forget(name);
+    if (all)
+        return;
+    fm_mpi_bells_close(mpi.bells, mpi.bell_count);
+    mpi.bells = NULL;
+}
+
 static int start(struct fm_tier_world *world, const int *comm, char *why, size_t why_bytes)
 {
     MPI_Comm local;
@@ -138,13 +185,18 @@ static int start(struct fm_tier_world *world, const int *comm, char *why, size_t
     MPI_Comm_size(mpi.comm, &world->size);
     mpi.size = world->size;
     MPI_Comm_split_type(mpi.comm, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &local);
-    const bool known = find_nodes(local, world->rank) && find_sharers(local, world);
+    const bool known =
+        find_nodes(local, world->rank) && find_sharers(local, world) && find_places(world->rank);
+    if (known)
+        hang_bells(local);
     MPI_Comm_free(&local);
     if (!known) {
         (void)snprintf(why, why_bytes, "no memory for the list of ranks");
         return -1;
     }
     world->node = mpi.node;
+    world->rings = mpi.bells != NULL;
+    atomic_store(&mpi.heard, 0);
     mpi.up = true;
     return 0;
 }
@@ -170,6 +222,19 @@ static void on_end(void (*ending)(void))
         MPI_Comm_set_attr(MPI_COMM_SELF, key, value);
 }
 
+static struct transfer *take_off(struct transfer **list)
+{
+    struct transfer *first = *list;
+    *list = first->next;
+    return first;
+}
+
+static void drop(struct transfer *t)
+{
+    free(t->bytes);
+    free(t);
+}
+
 static bool is_up(void)
 {
     return mpi.up && !is_finalized();
@@ -180,7 +245,13 @@ static void stop(void)
     if (mpi.up && !is_finalized())
         MPI_Comm_free(&mpi.comm);
     mpi.up = false;
+    while (mpi.early != NULL)
+        drop(take_off(&mpi.early));
+    fm_mpi_bells_close(mpi.bells, mpi.bell_count);
+    mpi.bells = NULL;
+    free(mpi.place);
     free(mpi.node);
+    mpi.place = NULL;
     mpi.node = NULL;
 }
 
@@ -219,6 +290,9 @@ static bool send(int to, int tag, char *bytes, size_t size)
     *t = (struct transfer){.bytes = bytes, .size = size, .next = mpi.sending};
     MPI_Isend(bytes, (int)size, MPI_BYTE, to, tag, mpi.comm, &t->request);
     mpi.sending = t;
+    atomic_store_explicit(&mpi.moving, true, memory_order_relaxed);
+    if (mpi.bells != NULL && mpi.place[to] >= 0)
+        fm_mpi_bell_ring(&mpi.bells[mpi.place[to]]);
     return true;
 }
 
@@ -244,14 +318,22 @@ static bool is_flushed(void)
     return mpi.sending == NULL;
 }
 
+/* Whether all that has been announced has come. */
+static bool heard_all(void)
+{
+    return mpi.bells != NULL &&
+           atomic_load_explicit(&mpi.bells[mpi.own_place].rings, memory_order_acquire) ==
+               atomic_load_explicit(&mpi.heard, memory_order_relaxed);
+}
+
 /* Begins to fetch a message, if there is one (and memory for it: else it waits). */
-static bool begin_receive(int tag)
+static bool begin_receive(void)
 {
     int found = 0;
     int size = 0;
     MPI_Message message;
     MPI_Status status;
-    MPI_Iprobe(MPI_ANY_SOURCE, tag, mpi.comm, &found, &status);
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, mpi.comm, &found, &status);
     if (!found)
         return false;
     MPI_Get_count(&status, MPI_BYTE, &size);
@@ -263,40 +345,97 @@ static bool begin_receive(int tag)
         return false;
     }
     *t = (struct transfer){
-        .bytes = bytes, .size = (size_t)size, .from = status.MPI_SOURCE, .tag = tag};
-    MPI_Improbe(status.MPI_SOURCE, tag, mpi.comm, &found, &message, &status);
+        .bytes = bytes, .size = (size_t)size, .from = status.MPI_SOURCE, .tag = status.MPI_TAG};
+    MPI_Improbe(t->from, t->tag, mpi.comm, &found, &message, &status);
     MPI_Imrecv(bytes, size, MPI_BYTE, &message, &t->request);
+    if (mpi.place[t->from] >= 0)
+        atomic_fetch_add_explicit(&mpi.heard, 1, memory_order_relaxed);
     *mpi.receiving_end = t;
     mpi.receiving_end = &t->next;
     return true;
 }
 
-/* Hands over the oldest message, if it is there. */
-static bool end_receive(fm_tier_deliver *deliver, void *context)
+/* Tags count maps, and start again; no rank is more than one map ahead of another that it hears from. */
+static bool is_later(int tag, int than)
 {
-    struct transfer *t = mpi.receiving;
+    return tag == than % (FM_TIER_RANKS_TAGS - 1) + 1;
+}
+
+static void keep(struct transfer *t)
+{
+    struct transfer **end = &mpi.early;
+    while (*end != NULL)
+        end = &(*end)->next;
+    t->next = NULL;
+    *end = t;
+}
+
+/* Hands a message over that is there, or keeps or drops it. */
+static void hand_over(struct transfer *t, int tag, fm_tier_deliver *deliver, void *context)
+{
+    if (is_later(t->tag, tag)) {
+        keep(t);
+        return;
+    }
+    if (t->tag == tag) {
+        deliver(context, t->from, t->bytes, t->size);
+        t->bytes = NULL;
+    }
+    drop(t);
+}
+
+/* The oldest message, if it is there. */
+static bool end_receive(int tag, fm_tier_deliver *deliver, void *context)
+{
     int there = 0;
-    if (t == NULL)
+    if (mpi.receiving == NULL)
         return false;
-    MPI_Test(&t->request, &there, MPI_STATUS_IGNORE);
+    MPI_Test(&mpi.receiving->request, &there, MPI_STATUS_IGNORE);
     if (!there)
         return false;
-    mpi.receiving = t->next;
+    struct transfer *t = take_off(&mpi.receiving);
     if (mpi.receiving == NULL)
         mpi.receiving_end = &mpi.receiving;
-    deliver(context, t->from, t->bytes, t->size);
-    free(t);
+    hand_over(t, tag, deliver, context);
     return true;
 }
 
+/* Where bells tell that all has come, MPI is not asked once more: it would give the processor away. It is if
+   none has rung, as the caller must have a reason. */
 static bool poll(int tag, fm_tier_deliver *deliver, void *context)
 {
-    bool any = false;
+    bool any = mpi.early != NULL;
+    struct transfer *early = mpi.early;
+    const bool by_bells = mpi.bell_count == mpi.size && !heard_all();
+    mpi.early = NULL;
+    while (early != NULL)
+        hand_over(take_off(&early), tag, deliver, context);
     if (mpi.sending != NULL)
         sweep_sent();
-    while (begin_receive(tag) || end_receive(deliver, context))
+    while ((!(by_bells && heard_all()) && begin_receive()) || end_receive(tag, deliver, context))
         any = true;
+    atomic_store_explicit(&mpi.moving, mpi.sending != NULL || mpi.receiving != NULL,
+                          memory_order_relaxed);
+    atomic_store_explicit(&mpi.early_tag, mpi.early != NULL ? mpi.early->tag : 0,
+                          memory_order_relaxed);
     return any;
+}
+
+static bool stirs(int tag)
+{
+    return atomic_load_explicit(&mpi.moving, memory_order_relaxed) ||
+           atomic_load_explicit(&mpi.early_tag, memory_order_relaxed) == tag || !heard_all();
+}
+
+static void rest(uint64_t ns)
+{
+    const struct timespec time = {.tv_sec = (time_t)(ns / 1000000000u),
+                                  .tv_nsec = (long)(ns % 1000000000u)};
+    if (mpi.bells != NULL)
+        fm_mpi_bell_wait(&mpi.bells[mpi.own_place],
+                         atomic_load_explicit(&mpi.heard, memory_order_relaxed), ns);
+    else
+        (void)nanosleep(&time, NULL);
 }
 
 const struct fm_tier_ranks fm_mpi_tier = {
@@ -306,6 +445,8 @@ const struct fm_tier_ranks fm_mpi_tier = {
     .is_up = is_up,
     .send = send,
     .poll = poll,
+    .stirs = stirs,
+    .rest = rest,
     .is_flushed = is_flushed,
     .gather = gather,
     .gather_is_done = gather_is_done,
