@@ -100,6 +100,7 @@ bench_simulate_LDADD = libfastmap-internal.la -lm
 EXTRA_DIST += bench/mpi.sh bench/mpi_futures.py
 if HAVE_OPENMPI
 EXTRA_PROGRAMS += bench/mpi bench/mpi_small
+bench_programs += bench/mpi
 endif
 bench_mpi_small_SOURCES = bench/mpi_small.c
 bench_mpi_small_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
@@ -126,4 +127,9 @@ if HAVE_LIBOMP
 	bench/local-libomp $(BENCH_FLAGS)
 else
 	@echo "LLVM's OpenMP left out: configure found no clang with libomp"
+endif
+if HAVE_OPENMPI
+	$(SHELL) $(top_srcdir)/bench/mpi.sh --short
+else
+	@echo "ranks left out: configure found no Open MPI"
 endif

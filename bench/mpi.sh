@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Runs bench/mpi and mpi4py.futures on this machine: elements that sleep with 2, 4 and 8 ranks, elements that
 # compute with as many ranks as there are cores. From a build folder, after `make bench/mpi`:
-#     ../bench/mpi.sh [--net] [--no-python] [OPTIONS OF bench/mpi]
+#     ../bench/mpi.sh [--short] [--net] [--no-python] [OPTIONS OF bench/mpi]
+# --short: 2 and 4 ranks, three rounds of short maps; what `make bench` does.
 # --net (as root): the ranks are spread over two "nodes", network namespaces with host names of their own
 # that are joined by a veth pair, and talk TCP. Nodes share the file system and the cores.
 set -u
@@ -10,10 +11,13 @@ srcdir=$(cd "$(dirname "$0")/.." && pwd)
 . "$srcdir/tests/nodes.sh"
 net=no
 python=yes
+rank_counts='2 4 8'
+length=
 while :; do
     case ${1-} in
     --net) net=yes ;;
     --no-python) python=no ;;
+    --short) rank_counts='2 4' length='--rounds 3 --seconds 0.05' ;;
     *) break ;;
     esac
     shift
@@ -65,8 +69,11 @@ both() {
     ranks=$1
     kind=$2
     shift 2
-    launch "$ranks" bench/mpi --kind "$kind" "$@" || failed=1
-    [ "$python" = no ] || launch "$ranks" "$python" -m mpi4py.futures "$srcdir/bench/mpi_futures.py" --kind "$kind" "$@" || failed=1
+    # The length is a list.
+    # shellcheck disable=SC2086
+    set -- --kind "$kind" $length "$@"
+    launch "$ranks" bench/mpi "$@" || failed=1
+    [ "$python" = no ] || launch "$ranks" "$python" -m mpi4py.futures "$srcdir/bench/mpi_futures.py" "$@" || failed=1
 }
 
 if [ "$net" = yes ] && ! nodes_make "$scratch"; then
@@ -75,7 +82,7 @@ if [ "$net" = yes ] && ! nodes_make "$scratch"; then
 fi
 failed=0
 echo "load before: $(cut -d ' ' -f 1 /proc/loadavg); cores: $(nproc); two nodes by TCP: $net"
-for ranks in 2 4 8; do
+for ranks in $rank_counts; do
     both "$ranks" sleep "$@"
 done
 cores=$(nproc)

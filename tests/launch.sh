@@ -129,7 +129,7 @@ refused() {
     echo "$text" | grep -q "^fastmap-run: .*$pattern" && [ "$(echo "$text" | wc -l)" -eq 1 ]
 }
 
-plan 90
+plan 91
 
 # ---- What the program is -----------------------------------------------------------------------------------
 
@@ -385,6 +385,16 @@ start() {
     [ $? -eq "$status" ] || { echo "exit status is not $status"; cat "$tap_scratch/errors"; }
     cat "$tap_scratch/said"
 }
+
+if [ -x "$builddir/launchers/fastmap-explain" ]; then
+    expect_text "--explain: what travels" "$(start 0 --explain "$real" |
+        sed -n -e 's|^\(executable\) .*/|\1 |p' -e 's|^\(worker\) .*/|\1 |p' -e 's|^\(fastmap\) .*/|\1 |p')" \
+        "executable launch_serial
+worker fastmap-worker.so
+fastmap libfastmap.so.0"
+else
+    skip_promised "no fastmap-explain: built without OpenSSL"
+fi
 
 for flavour in openmpi mpich; do
     if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
