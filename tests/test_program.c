@@ -436,6 +436,9 @@ TEST(without_a_folder_for_it_there_is_no_cache_and_no_error)
 
 TEST(the_processors_features_are_those_that_the_kernel_lists)
 {
+    /* What the kernel knows and keeps to itself, or some kernels do not know. */
+    static const char unlisted[] = " amx_fp16 avx_ifma avx_ne_convert avx_vnni_int16 avx_vnni_int8 "
+                                   "sha512 sm3 sm4";
     char features[FM_PROGRAM_CPU_BYTES];
     char *line = NULL;
     size_t bytes = 0;
@@ -449,8 +452,9 @@ TEST(the_processors_features_are_those_that_the_kernel_lists)
     fclose(info);
     for (char *rest = features, *name; is_found && (name = strsep(&rest, " ")) != NULL;) {
         char word[64];
-        snprintf(word, sizeof word, " %s", strcmp(name, "sse3") == 0 ? "pni" : name);
-        CHECK_TRUE(strstr(line, word) != NULL, "%s is not among %s", name, line);
+        snprintf(word, sizeof word, " %s", name);
+        CHECK_TRUE(strstr(line, word) != NULL || strstr(unlisted, word) != NULL,
+                   "%s is not among %s", name, line);
     }
     free(line);
     if (!is_found)

@@ -30,7 +30,7 @@ struct fm_program_cpu_feature {
     uint64_t xcr0;
 };
 
-/* Sorted by name. */
+/* Sorted by name. "pni" is SSE3. */
 static const struct fm_program_cpu_feature fm_program_cpu_features[] = {
     {"abm", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 5, 0},
     {"adx", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 19, 0},
@@ -70,12 +70,12 @@ static const struct fm_program_cpu_feature fm_program_cpu_features[] = {
     {"lahf_lm", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 0, 0},
     {"movbe", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 22, 0},
     {"pclmulqdq", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 1, 0},
+    {"pni", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 0, 0},
     {"popcnt", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 23, 0},
     {"sha512", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 0, FM_PROGRAM_AVX},
     {"sha_ni", FM_PROGRAM_LEAF_7, FM_PROGRAM_EBX, 29, 0},
     {"sm3", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 1, FM_PROGRAM_AVX},
     {"sm4", FM_PROGRAM_LEAF_7_1, FM_PROGRAM_EAX, 2, FM_PROGRAM_AVX},
-    {"sse3", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 0, 0},
     {"sse4_1", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 19, 0},
     {"sse4_2", FM_PROGRAM_LEAF_1, FM_PROGRAM_ECX, 20, 0},
     {"sse4a", FM_PROGRAM_LEAF_AMD, FM_PROGRAM_ECX, 6, 0},
