@@ -16,7 +16,7 @@ if [ ! -e "$builddir/.libs/libfastmap.so" ]; then
     echo "1..0 # SKIP no shared library built (--disable-shared)"
     exit 0
 fi
-plan 48
+plan 55
 XDG_CACHE_HOME=$tap_scratch/cache
 export XDG_CACHE_HOME
 unset LD_LIBRARY_PATH LD_PRELOAD
@@ -26,7 +26,8 @@ cd "$work" || exit 1
 
 # ---- Programs ----------------------------------------------------------------------------------------------
 
-# It prints its manifest, after a line of standard input where that is asked for; or its element of 21.
+# It prints its manifest, after a line of standard input where that is asked for, and names the function where
+# that is; or, without arguments, its element of 21.
 cat >probe.c <<'END'
 #include <dlfcn.h>
 #include <fastmap.h>
@@ -35,6 +36,7 @@ cat >probe.c <<'END'
 #include <string.h>
 
 #include "base/error.h"
+#include "program/module.h"
 #include "program/program.h"
 
 fastmap_func *kind_function(void);
@@ -61,6 +63,11 @@ int main(int argc, char **argv)
         int x = 21, y = 0;
         kind_function()(&x, &y, NULL);
         printf("%d %s\n", y, fastmap_version());
+        return 0;
+    }
+    struct fm_program_function named;
+    if (getenv("PROBE_NAMES") != NULL && fm_program_locate(address, &named) == 0) {
+        printf("%llu %s\n", (unsigned long long)named.offset, named.module);
         return 0;
     }
     if (getenv("PROBE_WAITS") != NULL)
@@ -215,18 +222,29 @@ in_root() {
     if [ "$(id -u)" = 0 ]; then chroot "$@"; else unshare -r chroot "$@"; fi
 }
 
-# start_staged MANIFEST ROOT: runs the program there as a worker would be, but with its own main.
-start_staged() {
+# read_manifest MANIFEST: the variables that start it.
+read_manifest() {
     folders=$(sed 1,3d "$1" | sed 's/^[^ ]* [^ ]* [^ ]* //; s|/[^/]*$||' | sort -u | paste -s -d : -)
     loader=$(sed -n 's/^loader [^ ]* [^ ]* //p' "$1")
     program=$(sed -n 's/^executable [^ ]* [^ ]* //p' "$1")
     worker=$(sed -n 's/^worker [^ ]* [^ ]* //p' "$1")
-    in_root "$2" "$loader" --inhibit-cache --library-path "$folders" --preload "$worker" "$program"
+    library=$(sed -n 's/^fastmap [^ ]* [^ ]* //p' "$1")
+}
+
+# start_staged ROOT: runs the program there, with its own main.
+start_staged() {
+    in_root "$1" "$loader" --inhibit-cache --library-path "$folders" --preload "$worker" "$program"
+}
+
+# serve_staged ROOT FUNCTION: has it compute two elements there, as a worker.
+serve_staged() {
+    "$builddir/tests/program_host" "$1" "$loader" "$folders" "$worker" "$library" "$program" \
+        "${2#* }" "${2%% *}"
 }
 
 version=${version:-$(sed -n 's/^Version: //p' "$builddir/lib/fastmap.pc")}
 
-# travels KIND NEEDS: four checks of the program ./KIND.
+# travels KIND NEEDS: five checks of the program ./KIND.
 travels() {
     mkdir -p "$tap_scratch/root-$1"
     shows "$1: it knows what it needs" 0 "$2" "./$1" "$shim"
@@ -235,10 +253,13 @@ travels() {
     expect "$1: fastmap-explain sees the same" cmp "$1.manifest" "$1.explained"
     expect "$1: the files are what the manifest says" stage "$1.manifest" "$tap_scratch/root-$1"
     if in_root / true 2>/dev/null; then
+        read_manifest "$1.manifest"
         expect_text "$1: it starts where there is nothing else" \
-            "$(start_staged "$1.manifest" "$tap_scratch/root-$1" 2>&1)" "42 $version"
+            "$(start_staged "$tap_scratch/root-$1" 2>&1)" "42 $version"
+        expect_text "$1: it serves where there is nothing else" \
+            "$(serve_staged "$tap_scratch/root-$1" "$(PROBE_NAMES=1 "./$1" "$shim")" 2>&1)" "42 44"
     else
-        skip "no leave to change the root"
+        skip "no leave to change the root" 2
     fi
 }
 
@@ -252,25 +273,25 @@ travels() {
         $CXX -O1 -I"$srcdir/include" kind.cc probe.o -o cxx $fastmap $inside
         travels cxx /libstdc++.so.6
     else
-        skip_promised "no C++ compiler" 4
+        skip_promised "no C++ compiler" 5
     fi
     if command -v gfortran >/dev/null 2>&1; then
         gfortran -O1 kind.f90 probe.o -o fortran $fastmap $inside
         travels fortran /libgfortran.so
     else
-        skip_promised "no Fortran compiler" 4
+        skip_promised "no Fortran compiler" 5
     fi
     if $CC $cflags -fopenmp kind_omp.c probe.o -o omp $fastmap $inside 2>/dev/null; then
         travels omp libgomp.so
     else
-        skip "no OpenMP" 4
+        skip "no OpenMP" 5
     fi
     if "$PKG_CONFIG" --exists ompi-c 2>/dev/null; then
         $CC $cflags $("$PKG_CONFIG" --cflags ompi-c) kind_mpi.c probe.o -o openmpi $fastmap $inside \
             $("$PKG_CONFIG" --libs ompi-c)
         travels openmpi /libopen-pal.so
     else
-        skip_promised "no Open MPI" 4
+        skip_promised "no Open MPI" 5
     fi
 }
 
@@ -288,6 +309,15 @@ END
 # shellcheck disable=SC2086
 $CC $cflags -fPIC -shared plugin.c -o plugin.so -lm -Wl,--no-as-needed
 shows "a plugin's function takes the plugin along" 0 "$work/plugin.so" ./pie "$shim" "$work/plugin.so"
+cp "$tap_scratch/said" plugin.manifest
+if in_root / true 2>/dev/null; then
+    stage plugin.manifest "$tap_scratch/root-plugin"
+    read_manifest plugin.manifest
+    expect_text "it is found where there is nothing else" \
+        "$(serve_staged "$tap_scratch/root-plugin" "$(PROBE_NAMES=1 ./pie "$shim" "$work/plugin.so")" 2>&1)" "63 66"
+else
+    skip "no leave to change the root"
+fi
 shows "fastmap-explain takes along what it is told of" 0 "$work/plugin.so" "$explain" ./pie "$work/plugin.so"
 shows "it says how much travels" 0 "total" "$explain" ./pie
 shows "it lists what the processor has" 0 "processor  $(uname -m)" "$explain" ./pie
