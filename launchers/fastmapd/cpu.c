@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Read once. Which features a program needs is checked by name against this list.
+ * Read once. Which features a program needs is checked by name against this list, which is made by the table
+ * that made the program's: /proc/cpuinfo leaves some out, and has other names on other machines than x86.
  */
 #include "cpu.h"
 
@@ -9,9 +10,11 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "program/cpu.h"
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct utsname system_name;
-static char model[256], features[8192];
+static char model[256], features[FM_PROGRAM_CPU_BYTES];
 
 /* The value of a line "name<blanks>: value". */
 static void take(const char *line, const char *name, char *value, size_t bytes)
@@ -29,14 +32,12 @@ static void read_once(void)
 {
     char line[8192];
     uname(&system_name);
+    fm_program_cpu(features, sizeof features);
     FILE *from = fopen("/proc/cpuinfo", "re");
     if (from == NULL)
         return;
-    while (fgets(line, sizeof line, from) != NULL) {
+    while (fgets(line, sizeof line, from) != NULL)
         take(line, "model name", model, sizeof model);
-        take(line, "flags", features, sizeof features);
-        take(line, "Features", features, sizeof features);
-    }
     fclose(from);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What this host's processor can do, as /proc/cpuinfo tells.
+ * What this host's processor is, and what programs may have it do (lib/program/cpu.h).
  */
 #ifndef FMD_CPU_H
 #define FMD_CPU_H
