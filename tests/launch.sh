@@ -129,7 +129,7 @@ refused() {
     echo "$text" | grep -q "^fastmap-run: .*$pattern" && [ "$(echo "$text" | wc -l)" -eq 1 ]
 }
 
-plan 91
+plan 93
 
 # ---- What the program is -----------------------------------------------------------------------------------
 
@@ -345,8 +345,8 @@ unset PE_HOSTFILE
 SLURM_JOB_ID=7 SLURM_JOB_NUM_NODES=3 SLURM_JOB_CPUS_PER_NODE='16(x2),8' SLURMD_NODENAME=m
 export SLURM_JOB_ID SLURM_JOB_NUM_NODES SLURM_JOB_CPUS_PER_NODE SLURMD_NODENAME
 makes "Slurm: srun, with what Open MPI needs" \
-    "srun --mpi=pmix --nodes=3 --ntasks=6 --ntasks-per-node=2 --export=ALL --kill-on-bad-exit=1 --cpus-per-task=4 --cpu-bind=ldoms \
-env serve SLURM_PROCID bin/serial" serial
+    "srun --mpi=pmix --nodes=3 --ntasks=6 --ntasks-per-node=2 --export=ALL --kill-on-bad-exit=1 --input=0 \
+--cpus-per-task=4 --cpu-bind=ldoms env serve SLURM_PROCID bin/serial" serial
 makes "Slurm: srun, with what MPICH needs" \
     "srun --mpi=pmi2 --nodes=1 --ntasks=4 --ntasks-per-node=4 --export=ALL --kill-on-bad-exit=1 --cpus-per-task=2 --cpu-bind=cores \
 bin/ours_mpich" -n 4 --ranks-per-node 4 ours_mpich
@@ -362,7 +362,7 @@ makes "Slurm: mpirun" \
 says "Slurm: more ranks than cores are refused" "ranks on a node: 9, cores: 8: ask for" -n 27 serial
 makes "Slurm: unless they are wanted" \
     "fastmap-run: ranks on a node: 9, cores: 8; they take turns
-srun --mpi=pmix --nodes=3 --ntasks=27 --ntasks-per-node=9 --export=ALL --kill-on-bad-exit=1 --cpu-bind=none --overcommit \
+srun --mpi=pmix --nodes=3 --ntasks=27 --ntasks-per-node=9 --export=ALL --kill-on-bad-exit=1 --input=0 --cpu-bind=none --overcommit \
 env OMPI_MCA_mpi_yield_when_idle=1 FASTMAP_BIND=NONE serve SLURM_PROCID bin/serial" -n 27 --oversubscribe serial
 says "Slurm: a host file is refused" "which has nodes of its own" --hostfile hosts serial
 unset SLURM_JOB_ID SLURM_JOB_NUM_NODES SLURM_JOB_CPUS_PER_NODE SLURMD_NODENAME
@@ -398,11 +398,11 @@ fi
 
 for flavour in openmpi mpich; do
     if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
-        skip_promised "no mpirun.$flavour, or no plugin for it" 4
+        skip_promised "no mpirun.$flavour, or no plugin for it" 5
         continue
     fi
     if nm "$builddir/.libs/libfastmap.so" 2>/dev/null | grep -q __tsan_init; then
-        skip "MPI libraries are not built for ThreadSanitizer" 4
+        skip "MPI libraries are not built for ThreadSanitizer" 5
         continue
     fi
     expect_text "$flavour: a serial program is one program on 3 ranks" "$(start 0 --mpi "$flavour" -n 3 "$real" 2)" \
@@ -410,6 +410,8 @@ for flavour in openmpi mpich; do
     expect_text "$flavour: ranks that serve end with a program that has no map" \
         "$(start 0 --mpi "$flavour" -n 3 "$real" 0)" \
         "main: maps 0, ranks 0, elements computed elsewhere: none, results identical: yes"
+    expect_text "$flavour: and with one that never opens fastmap" \
+        "$(start 0 --mpi "$flavour" --serve yes -n 2 /bin/echo once)" "once"
     expect_text "$flavour: its exit status is the job's" "$(start 7 --mpi "$flavour" -n 2 "$real" 1 7)" \
         "main: maps 1, ranks 2, elements computed elsewhere: some, results identical: yes"
     expect_text "$flavour: a rank in which main was not swapped ends before it does anything" \

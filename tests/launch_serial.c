@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A serial program for fastmap-run: `launch_serial MAPS STATUS` computes so many maps, compares each with the
- * loop, says once what it saw, and exits with the status. Elements that run where they see that what they
- * start would be a worker, fail.
+ * A serial program for fastmap-run: `launch_serial MAPS STATUS` computes so many maps ("-": as standard
+ * input says), compares each with the loop, says once what it saw, and exits with the status. An element
+ * fails where it sees that what it started would be a worker.
  */
 #include <fastmap.h>
 
@@ -38,11 +38,19 @@ static int multiply(const void *in, void *out, const void *shared)
     return is_contagious() ? 1 : 0;
 }
 
+static int how_many(const char *word)
+{
+    char line[16] = "";
+    if (strcmp(word, "-") == 0 && fgets(line, sizeof line, stdin) != NULL)
+        word = line;
+    return atoi(word);
+}
+
 int main(int argc, char **argv)
 {
     static int x[ELEMENTS];
     static int y[ELEMENTS];
-    const int maps = argc > 1 ? atoi(argv[1]) : 1;
+    const int maps = argc > 1 ? how_many(argv[1]) : 1;
     struct fastmap_report report = FASTMAP_REPORT();
     int same = 1;
     for (int i = 0; i < ELEMENTS; i++)

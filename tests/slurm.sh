@@ -124,7 +124,7 @@ one_program() {
 }
 
 cores=$(nproc)
-plan 10
+plan 12
 for flavour in openmpi mpich; do
     if ! found "mpirun.$flavour" || [ ! -e "$builddir/.libs/fastmap-$flavour.so" ]; then
         skip_promised "no mpirun.$flavour, or no plugin for it" 4
@@ -142,6 +142,16 @@ for flavour in openmpi mpich; do
         "$(job -N 1 -n 1 -c "$cores" -- --mpi "$flavour" -n 2 --oversubscribe "$real" 0 7 |
             sed -n 's/^exit status/&/p')" "exit status 7"
 done
+if [ -e "$builddir/.libs/fastmap-mpich.so" ]; then
+    expect_text "in a shell that srun started, whose step has the job's cores" \
+        "$(timeout 60 salloc -Q -N 1 -c "$cores" srun -n 1 -c "$cores" "$builddir/launchers/fastmap-run" --mpi mpich \
+            --oversubscribe -n 2 "$real" 1 2>/dev/null </dev/null)" "$(one_program 1 2)"
+    expect_text "rank 0 has the standard input, the others leave it alone" \
+        "$(echo 2 | timeout 60 salloc -Q -N 1 -c "$cores" "$builddir/launchers/fastmap-run" --mpi mpich \
+            --oversubscribe -n 2 "$real" - 2>/dev/null)" "$(one_program 2 2)"
+else
+    skip_promised "no plugin for MPICH" 2
+fi
 expect_text "more ranks than the job has cores are refused" \
     "$(job -N 1 -c "$cores" -- -n "$((cores + 1))" "$real" 1 | grep -c 'share cores by --oversubscribe')" 1
 

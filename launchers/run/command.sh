@@ -105,6 +105,8 @@ start_mpich() {
 start_srun() {
     add srun "--mpi=$srun_type" "--nodes=$nodes" "--ntasks=$ranks" "--ntasks-per-node=$per_node" --export=ALL \
         --kill-on-bad-exit=1
+    # Else srun would hand a copy of the standard input to each rank.
+    [ "$serve" = no ] || add --input=0
     case ${SLURM_STEP_ID:-} in
     '' | 42949672[0-9][0-9]) ;; # the batch script, or salloc's shell
     *) add --overlap ;;         # a shell that srun started, and that has the job's cores already

@@ -80,8 +80,8 @@ check_swap() {
     case $kind in
     static) die "$program is linked statically, so that its main cannot be swapped and each rank would run all of" \
         "it: link it dynamically, or $no" ;;
-    script) die "$program is a script; give the program that it starts (for example: fastmap-run -n 4 python3" \
-        "$program), or $no" ;;
+    script) die "$program is a script; give the program that runs it, by its path (such as /usr/bin/python3 SCRIPT)," \
+        "or $no" ;;
     other) die "$program is no ELF program; give the path of one" ;;
     esac
     if [ -u "$program" ] || [ -g "$program" ]; then

@@ -151,6 +151,16 @@ static int serve_main(int argc, char **argv, char **envp)
     return complain(why != NULL ? why() : "fastmap_serve() failed");
 }
 
+static main_function *own_main;
+
+/* Rank 0 has the library in any case: it sends the other ranks home when the program exits, even if that has
+   not come to open the library itself. */
+static int first_main(int argc, char **argv, char **envp)
+{
+    (void)find_serve();
+    return own_main(argc, argv, envp);
+}
+
 int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(void),
                       void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
@@ -159,5 +169,8 @@ int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(v
     memcpy(&start, &symbol, sizeof start);
     if (start == NULL)
         _exit(complain("the C library has no __libc_start_main"));
-    return start(is_worker() ? serve_main : main, argc, argv, init, fini, rtld_fini, stack_end);
+    if (is_worker())
+        return start(serve_main, argc, argv, init, fini, rtld_fini, stack_end);
+    own_main = main;
+    return start(rank != NULL ? first_main : main, argc, argv, init, fini, rtld_fini, stack_end);
 }
