@@ -16,7 +16,7 @@ if [ ! -e "$builddir/.libs/libfastmap.so" ]; then
     echo "1..0 # SKIP no shared library built (--disable-shared)"
     exit 0
 fi
-plan 55
+plan 57
 XDG_CACHE_HOME=$tap_scratch/cache
 export XDG_CACHE_HOME
 unset LD_LIBRARY_PATH LD_PRELOAD
@@ -360,6 +360,22 @@ exec 3>&-
 wait "$probe"
 expect "a library that was written to since the program started is refused" \
     grep -F "libplug.so was changed since this process loaded it" overwritten
+
+# A folder relative to the current one, and a library's name that is a link: on the other side it must be
+# found by that name.
+mkdir versions
+# shellcheck disable=SC2086
+{
+    $CC $cflags -fPIC -shared plugin.c -o versions/libver.so.1.0 -Wl,-soname,libver.so.1
+    ln -s libver.so.1.0 versions/libver.so.1
+    ln -s libver.so.1 versions/libver.so
+    $CC -pie probe.o plain.o -o versioned $fastmap $inside -Lversions -Wl,--no-as-needed -lver
+}
+shows "a library keeps the name by which it is found" 0 " $work/versions/libver.so.1" \
+    env LD_LIBRARY_PATH=versions ./versioned "$shim"
+cp "$tap_scratch/said" versioned.manifest
+env LD_LIBRARY_PATH=versions "$explain" --manifest ./versioned >versioned.explained 2>&1
+expect "fastmap-explain finds it by the same" cmp versioned.manifest versioned.explained
 
 # ---- What is refused ---------------------------------------------------------------------------------------
 
