@@ -21,7 +21,7 @@ unset OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
 world=$tap_scratch/world
 mkdir -p "$world/bin" "$world/tools" "$world/.libs" "$world/lib" "$world/machine/proc/self" "$world/job"
 cp "$builddir/launchers/fastmap-run" "$world/bin/fastmap-run"
-for tool in awk sed grep od tr cut head sort paste env dirname readlink id ldd readelf cat getconf sh bash; do
+for tool in printf awk sed grep od tr cut head sort paste env dirname readlink id ldd readelf cat getconf sh bash; do
     path=$(command -v "$tool") && ln -s "$path" "$world/tools/$tool"
 done
 
