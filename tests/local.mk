@@ -102,6 +102,7 @@ if HAVE_OPENSSL
 program_tests = tests/test_program
 check_PROGRAMS += tests/program_host
 tests_program_host_LDADD = libfastmap-internal.la
+tests_test_program_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fstat
 tests_test_program_LDADD = libtest.la libfastmap.la libfastmap-program.la libfastmap-internal.la
 program_tests += tests/fuzz/test_fuzz_manifest tests/fuzz/test_fuzz_elf
 tests_fuzz_test_fuzz_manifest_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_manifest.c
