@@ -12,9 +12,9 @@ AM_COND_IF([HAVE_OPENSSL], [FM_FOUND([OpenSSL], [`$PKG_CONFIG --modversion libcr
 dnl fastmapd itself, beside OpenSSL.
 AC_DEFUN([FM_CHECK_SERVICE], [
 AC_REQUIRE([FM_CHECK_OPENSSL])
-PKG_CHECK_MODULES([SERVICE], [libmicrohttpd >= 0.9.71 gnutls >= 3.6 jansson >= 2.10 sqlite3 >= 3.37],
+PKG_CHECK_MODULES([SERVICE], [libmicrohttpd >= 0.9.71 libseccomp >= 2.5 gnutls >= 3.6 jansson >= 2.10 sqlite3 >= 3.37],
     [fm_service=$fm_openssl], [fm_service=no])
 AM_CONDITIONAL([HAVE_SERVICE], [test "x$fm_service" = xyes])
 AM_COND_IF([HAVE_SERVICE], [FM_FOUND([fastmapd], [libmicrohttpd `$PKG_CONFIG --modversion libmicrohttpd`])],
-    [FM_PROMISE_BROKEN([fastmapd], [the service], [libmicrohttpd-dev libgnutls28-dev libjansson-dev libsqlite3-dev])])
+    [FM_PROMISE_BROKEN([fastmapd], [the service], [libmicrohttpd-dev libseccomp-dev libgnutls28-dev libjansson-dev libsqlite3-dev])])
 ])

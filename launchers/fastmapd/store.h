@@ -107,14 +107,15 @@ enum fmd_store_answer fmd_store_program(struct fmd_store *store, const char *acc
 
 /* A program on disk as the sandbox will see it. Strings are valid until it is dropped. */
 struct fmd_tree {
-    char *root;       /* absolute path of the folder that becomes / */
-    char *loader;     /* paths within it: the dynamic loader, */
-    char *worker;     /* the shim that is preloaded, */
-    char *executable; /* the program, */
-    char *fastmap;    /* libfastmap.so; NULL: the program has it inside */
-    char *folders;    /* of its libraries, with ':' between */
-    char *cpu;        /* processor features that it may use, a space between */
-    uint64_t bytes;   /* of all files */
+    char *root;              /* absolute path of the folder that becomes / */
+    char *loader;            /* paths within it: the dynamic loader, */
+    char *worker;            /* the shim that is preloaded, */
+    char *executable;        /* the program, */
+    char *fastmap;           /* libfastmap.so; NULL: the program has it inside */
+    char *folders;           /* of its libraries, with ':' between */
+    char *cpu;               /* processor features that it may use, a space between */
+    uint64_t bytes;          /* of all files */
+    struct fmd_store *store; /* whose it is */
 };
 
 /* Makes the tree if it is not there yet, and counts as a use. OK, NONE (no such program), MISSING (list as

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the pool's own files share. pool.c: the thread, its clock, opening and closing. pool_map.c: maps.
+ * pool_span.c: memory of spans. pool_worker.c: a worker's life. pool_turn.c: whose turn it is.
+ *
+ * One mutex protects it all. Under it no call waits: sockets are written without blocking, and done() is called
+ * when it is not held. Workers are started by the pool's thread alone, since they end when that does.
+ */
+#ifndef FMD_POOL_INSIDE_H
+#define FMD_POOL_INSIDE_H
+
+#include <pthread.h>
+
+#include "pool.h"
+#include "program/channel.h"
+#include "sandbox.h"
+
+#define FMD_POOL_TEXT 384 /* bytes of a worker's output that are kept for a sentence */
+
+enum fmd_worker_state {
+    FMD_WORKER_STARTING, /* until HELLO */
+    FMD_WORKER_IDLE,
+    FMD_WORKER_BUSY,  /* with `span` */
+    FMD_WORKER_ENDING /* killed; gone when its process has been reaped */
+};
+
+/* Memory of a span, as workers map it: the control page, inputs, outputs. It belongs to a map for good. */
+struct fmd_buffer {
+    struct fmd_buffer *next;
+    int fd;
+    uint64_t bytes;
+    char *memory;
+};
+
+struct fmd_span {
+    struct fmd_span *next, *previous; /* in its map's queue */
+    struct fmd_map *map;
+    struct fmd_buffer *buffer;
+    struct fm_wire_worker_span wire;
+    uint64_t grant_ns;
+    uint64_t committed_ns; /* when */
+    fmd_span_done *done;
+    void *user;
+    struct fmd_span *next_finished;
+    struct fmd_span_result result;
+};
+
+struct fmd_worker {
+    struct fmd_worker *next; /* of the pool */
+    struct fmd_map *map;
+    enum fmd_worker_state state;
+    unsigned slot;
+    struct fmd_sandbox_process process;
+    struct fm_program_channel channel;
+    int output_fd; /* -1: closed */
+    uint64_t output_bytes;
+    char text[FMD_POOL_TEXT];
+    size_t text_bytes;
+    struct fmd_span *span;
+    const struct fmd_buffer *buffer; /* what it has mapped */
+    uint64_t since_ns;               /* in this state */
+    uint64_t billed_ns;              /* of its CPU time */
+    uint64_t check_ns;               /* when to look at it next */
+    bool said_hello;
+    bool hung_up;     /* its end of the channel is closed */
+    bool has_verdict; /* what its span's result is, once it has ended */
+    struct fmd_span_result verdict;
+};
+
+/* Those who share the machine: one for each account that has maps. */
+struct fmd_sharer {
+    struct fmd_sharer *next;
+    char name[FMD_STORE_ACCOUNT];
+    unsigned maps;
+    unsigned running;
+    unsigned queued;
+    uint64_t used_ns; /* CPU time, with what it missed while it wanted none */
+};
+
+struct fmd_map {
+    struct fmd_map *next; /* of the pool */
+    struct fmd_pool *pool;
+    struct fmd_sharer *sharer;
+    struct fmd_tree *tree;
+    struct fm_wire_worker_load load;
+    char path[FM_WIRE_WORKER_PATH];
+    int shared_fd;
+    unsigned vcpus;
+    uint64_t stack_bytes;
+    char **variables;
+    struct fmd_span *first, *last; /* committed, not given to a worker */
+    unsigned queued, idle, busy, starting;
+    bool starts_ahead; /* a worker is wanted before the first span */
+    bool closed;
+    unsigned calls;       /* done() that are due or running */
+    unsigned references;  /* its opener, spans that are not released, workers that are not reaped */
+    uint64_t turn;        /* when it had its last one */
+    uint64_t unbilled_ns; /* CPU time that no span has been charged for yet */
+    struct fmd_buffer *buffers; /* free ones */
+    unsigned buffer_count;
+};
+
+struct fmd_pool {
+    struct fmd_pool_config config;
+    struct fmd_sandbox sandbox;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t called; /* a map's `calls` has become 0 */
+    int epoll_fd, wake_fd;
+    bool stops;
+    uint64_t sleeps_until_ns; /* the thread; 0: it is awake */
+    unsigned processors;
+    struct fmd_sharer *sharers;
+    struct fmd_map *maps;
+    struct fmd_worker *workers;
+    unsigned worker_count, running;
+    unsigned slots; /* workers at most */
+    bool *slot_taken;
+    uint64_t turns, spans; /* counters that give numbers */
+    uint64_t spans_bytes;
+    struct fmd_span *finished, **finished_end;
+    struct fmd_pool_numbers numbers;
+};
+
+/* ---- pool.c ---- */
+
+void fmd_pool_wake(struct fmd_pool *pool);
+void fmd_pool_log(struct fmd_pool *pool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- pool_turn.c, with the mutex ---- */
+
+/* Gives idle workers what is queued. */
+void fmd_turn_give(struct fmd_pool *pool);
+
+/* A map that should have one more worker now; NULL: none. */
+struct fmd_map *fmd_turn_needs_worker(struct fmd_pool *pool);
+
+/* An account begins to want something: it does not get what it did not ask for before. */
+void fmd_turn_join(struct fmd_pool *pool, struct fmd_sharer *sharer);
+
+/* ---- pool_worker.c, with the mutex ---- */
+
+enum fmd_worker_event { FMD_WORKER_FRAME, FMD_WORKER_END, FMD_WORKER_OUTPUT, FMD_WORKER_EVENTS };
+
+/* False: it could not be started, and one span of the map has been told. The pool's thread only. */
+bool fmd_worker_start(struct fmd_map *map);
+
+/* Something has happened to it. True: it is gone, to be freed. */
+bool fmd_worker_happen(struct fmd_worker *worker, enum fmd_worker_event event);
+
+/* Gives an idle worker a span, which leaves the queue. False: it has gone, and the span stays. */
+bool fmd_worker_give(struct fmd_worker *worker, struct fmd_span *span);
+
+/* Looks at its clocks. */
+void fmd_worker_check(struct fmd_worker *worker, uint64_t now_ns);
+
+/* Ends it: its span, if any, gets this status. */
+void fmd_worker_end(struct fmd_worker *worker, enum fmd_span_status status, const char *sentence);
+
+/* Takes its span away, which then no longer runs; NULL: it has none. */
+struct fmd_span *fmd_worker_take_span(struct fmd_worker *worker);
+
+/* ---- pool_span.c, with the mutex ---- */
+
+void fmd_span_queue(struct fmd_span *span);
+void fmd_span_unqueue(struct fmd_span *span);
+
+/* Its result stands: done() is due. */
+void fmd_span_finish(struct fmd_span *span);
+
+void fmd_buffer_free(struct fmd_pool *pool, struct fmd_buffer *buffer);
+
+/* ---- pool_map.c, with the mutex ---- */
+
+void fmd_map_drop(struct fmd_map *map); /* a reference */
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Whose turn it is. Accounts are compared by how many spans of theirs run, then by the CPU time they have used;
+ * who comes back after a pause begins where the others are, so that nobody saves up a claim. Within an
+ * account maps take turns.
+ */
+#include "pool_inside.h"
+
+void fmd_turn_join(struct fmd_pool *pool, struct fmd_sharer *sharer)
+{
+    uint64_t least_ns = UINT64_MAX;
+    for (const struct fmd_sharer *other = pool->sharers; other != NULL; other = other->next)
+        if (other != sharer && other->running + other->queued > 0 && other->used_ns < least_ns)
+            least_ns = other->used_ns;
+    if (least_ns != UINT64_MAX && sharer->used_ns < least_ns)
+        sharer->used_ns = least_ns;
+}
+
+static bool may_run(const struct fmd_pool *pool, const struct fmd_sharer *sharer)
+{
+    return pool->running < pool->config.vcpus || sharer->running == 0;
+}
+
+static bool goes_before(const struct fmd_map *map, const struct fmd_map *other)
+{
+    const struct fmd_sharer *mine = map->sharer, *theirs = other->sharer;
+    if (mine->running != theirs->running)
+        return mine->running < theirs->running;
+    if (mine != theirs && mine->used_ns != theirs->used_ns)
+        return mine->used_ns < theirs->used_ns;
+    return map->turn < other->turn;
+}
+
+/* The next map, of those that `wants` something. */
+static struct fmd_map *next_map(struct fmd_pool *pool, bool (*wants)(const struct fmd_map *map))
+{
+    struct fmd_map *next = NULL;
+    for (struct fmd_map *map = pool->maps; map != NULL; map = map->next)
+        if (!map->closed && wants(map) && (next == NULL || goes_before(map, next)))
+            next = map;
+    return next;
+}
+
+static bool can_be_given(const struct fmd_map *map)
+{
+    return map->queued > 0 && map->idle > 0 && may_run(map->pool, map->sharer);
+}
+
+/* The one that has mapped the span's memory already, else any. */
+static struct fmd_worker *find_idle(const struct fmd_map *map)
+{
+    struct fmd_worker *found = NULL;
+    for (struct fmd_worker *worker = map->pool->workers; worker != NULL; worker = worker->next)
+        if (worker->map == map && worker->state == FMD_WORKER_IDLE &&
+            (found == NULL || worker->buffer == map->first->buffer))
+            found = worker;
+    return found;
+}
+
+void fmd_turn_give(struct fmd_pool *pool)
+{
+    struct fmd_map *map;
+    while ((map = next_map(pool, can_be_given)) != NULL) {
+        struct fmd_worker *worker = find_idle(map);
+        if (worker != NULL && fmd_worker_give(worker, map->first))
+            map->turn = ++pool->turns;
+    }
+}
+
+static bool lacks_worker(const struct fmd_map *map)
+{
+    const unsigned workers = map->starting + map->idle + map->busy;
+    const unsigned wanted = map->queued > 0 ? map->queued : map->starts_ahead ? 1 : 0;
+    return workers < map->vcpus && wanted > map->starting + map->idle &&
+           (map->starts_ahead || may_run(map->pool, map->sharer));
+}
+
+struct fmd_map *fmd_turn_needs_worker(struct fmd_pool *pool)
+{
+    return next_map(pool, lacks_worker);
+}
