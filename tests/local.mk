@@ -21,6 +21,7 @@ lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/l
 test_public = libtest.la libfastmap.la
 test_internal = libtest.la libfastmap-internal.la
 test_service = libtest.la libfastmapd.la
+include tests/fastmapd/pool.mk
 
 tests_test_base_LDADD = $(test_internal)
 tests_test_settings_LDADD = $(test_internal)
@@ -74,6 +75,8 @@ TESTS += $(c_tests)
 if HAVE_SERVICE
 check_PROGRAMS += $(service_tests) tests/fastmapd/fastmapd_fake
 TESTS += $(service_tests)
+check_PROGRAMS += $(pool_tests) $(pool_prisoners)
+TESTS += $(pool_tests)
 endif
 if HAVE_OPENSSL
 check_PROGRAMS += tests/test_service

@@ -7,13 +7,13 @@
  * allocation, no locks. What fails is written to the page that parent and child share, and the child ends:
  * there is no step after which it would go on with less.
  *
- * The program's folder is opened while the child still has the number of fastmapd's user (its parents are closed
- * to all others), cloned as a mount of its own, made read-only, and becomes the root. Nothing else of the host
- * is in it: no /proc, no /dev, no /sys. Over its /tmp lies a small file system in memory; what the
- * program itself has in /tmp is put back into that.
+ * The program's folder is opened while the child still has the number of fastmapd's user (its parents are
+ * closed to all others), cloned as a mount of its own, made read-only, and becomes the root. Nothing else
+ * of the host is in it: no /proc, no /dev, no /sys. Over its /tmp lies a small file system in memory; what
+ * the program itself has in /tmp is put back into that.
  *
- * The loader is executed by its descriptor, whose number is above the limit of descriptors that the child then
- * has: the filter allows that number only, so a program can never execute anything again.
+ * The loader is executed by its descriptor, whose number is above the limit of descriptors that the child
+ * then has: the filter allows that number only, so a program can never execute anything again.
  */
 #include "cell.h"
 
@@ -70,7 +70,8 @@ static void wait_for_numbers(struct fmd_cell *cell)
 
 /* ---- Files ---- */
 
-/* A mount of its own of what lies there, which nobody can write to, nor find a device or a set-user program in. */
+/* A mount of its own of what lies there, which nobody can write to, nor find a device or a set-user
+   program in. */
 static int clone_mount(int folder, const char *name)
 {
     struct mount_attr attributes = {.attr_set =
@@ -161,7 +162,8 @@ static bool drop_rights(void)
     return syscall(SYS_capset, &header, none) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
-/* It ends when fastmapd does, also where that has ended just now: then the channel's other end is closed. */
+/* It ends when fastmapd does, also where that has ended just now: then the channel's other end is
+   closed. */
 static bool tie_to_parent(const struct fmd_cell *cell)
 {
     struct pollfd channel = {.fd = cell->channel_fd};
@@ -193,8 +195,8 @@ static bool set_limits(const struct fmd_cell *cell)
     return true;
 }
 
-/* 0 nothing, 1 and 2 output, 3 the channel, FMD_SECCOMP_EXEC_FD the loader, and no other. They may be any numbers
-   now, these ones too: so first they go out of the way. */
+/* 0 nothing, 1 and 2 output, 3 the channel, FMD_SECCOMP_EXEC_FD the loader, and no other. They may be
+   any numbers now, these ones too: so first they go out of the way. */
 static bool arrange(const struct fmd_cell *cell, int loader)
 {
     const int wanted[] = {cell->null_fd, cell->output_fd, cell->output_fd, cell->channel_fd};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The pool's thread: it sleeps until a worker says something, ends or prints, until the next clock is to be looked
- * at, or until it is woken; then it does what is due, and calls done() for what is finished.
+ * The pool's thread: it sleeps until a worker says something, ends or prints, until the next clock is to be
+ * looked at, or until it is woken; then it does what is due, and calls done() for what is finished.
  */
 #include "pool.h"
 

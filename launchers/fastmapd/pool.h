@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Workers: who computes which span when. A pool has one thread of its own, which talks to the workers, watches
- * their clocks and ends them. Each worker belongs to one map of one account, lives in its own sandbox
- * (sandbox.h), computes one span at a time, and is believed nothing: whatever happens to it is the error of
- * the span that it had, and of no other.
+ * Workers: who computes which span when. A pool has one thread of its own, which talks to the workers,
+ * watches their clocks and ends them. Each worker belongs to one map of one account, lives in its own
+ * sandbox (sandbox.h), computes one span at a time, and is believed nothing: whatever happens to it is the
+ * error of the span that it had, and of no other.
  *
  * A span's life:
  *     reserve   memory for its inputs and outputs, shared with whichever worker will compute it: the body of
@@ -15,15 +15,15 @@
  *
  * Fairness: at most `vcpus` spans are computed at a time. The next one is taken from the account that has
  * the fewest running, among equals from the one that has used the least CPU time lately, there from the
- * maps in turn. An account that has none running gets one even where all vcpus are taken (the kernel then shares
- * the processors), so that nobody waits for the end of somebody else's long span.
+ * maps in turn. An account that has none running gets one even where all vcpus are taken (the kernel then
+ * shares the processors), so that nobody waits for the end of somebody else's long span.
  *
  * CPU time is the worker process's own clock, read from outside by the kernel's books: user and system time
  * of all its threads, living and ended, and a worker cannot have children. A span is charged for what its
  * worker has used since the span before: starting the program and what goes on between spans included.
  *
- * Threads: each function from any thread, except where it says otherwise. done() must not block (no disk, no lock
- * that is held for long), and may call reserve, commit and release, but not open or close.
+ * Threads: each function from any thread, except where it says otherwise. done() must not block (no disk,
+ * no lock that is held for long), and may call reserve, commit and release, but not open or close.
  */
 #ifndef FMD_POOL_H
 #define FMD_POOL_H
@@ -83,7 +83,7 @@ struct fmd_pool_terms {
     bool block; /* a function of a block */
     bool stop;  /* the first failure ends its span */
     uint64_t in_size, out_size;
-    int shared_fd; /* of the shared block, opened for reading; the pool makes its own copy of the descriptor */
+    int shared_fd;         /* of the shared block, opened for reading; the pool duplicates it */
     uint64_t shared_bytes; /* 0: none */
     unsigned vcpus;        /* workers at most */
     const uint8_t *fenv;   /* as in LOAD; NULL: default */
@@ -92,14 +92,14 @@ struct fmd_pool_terms {
     const char *const *variables; /* "NAME=value", NULL at the end; NULL: none */
 };
 
-/* Opens a map over a staged program, which the map owns from now on, also where this fails. A first worker is
-   started at once. 0, or a code with a sentence. */
+/* Opens a map over a staged program, which the map owns from now on, also where this fails. A first
+   worker is started at once. 0, or a code with a sentence. */
 int fmd_pool_map_open(struct fmd_pool *pool, struct fmd_tree *tree,
                       const struct fmd_pool_terms *terms, struct fmd_map **map);
 
-/* Ends its workers. Spans that were committed and are not done get done(FMD_SPAN_CLOSED), from this call; spans
-   that are done but not released stay valid until they are. After it returns no done() of this map is called,
-   and the map is gone. */
+/* Ends its workers. Spans that were committed and are not done get done(FMD_SPAN_CLOSED), from this
+   call; spans that are done but not released stay valid until they are. After it returns no done() of
+   this map is called, and the map is gone. */
 void fmd_pool_map_close(struct fmd_map *map);
 
 /* ---- Spans ---- */
@@ -137,8 +137,8 @@ typedef void fmd_span_done(struct fmd_span *span, const struct fmd_span_result *
 /* Memory for elements [first, first + count). NULL: none is to be had now (503 full). */
 struct fmd_span *fmd_span_reserve(struct fmd_map *map, uint64_t first, uint64_t count);
 
-/* Where the inputs go, and where the outputs are: count * in_size and count * out_size bytes (NULL for none).
-   A worker may still write to them: what is read twice may differ. */
+/* Where the inputs go, and where the outputs are: count * in_size and count * out_size bytes (NULL for
+   none). A worker may still write to them: what is read twice may differ. */
 void *fmd_span_in(const struct fmd_span *span);
 const void *fmd_span_out(const struct fmd_span *span);
 

@@ -3,8 +3,9 @@
  * What the pool's own files share. pool.c: the thread, its clock, opening and closing. pool_map.c: maps.
  * pool_span.c: memory of spans. pool_worker.c: a worker's life. pool_turn.c: whose turn it is.
  *
- * One mutex protects it all. Under it no call waits: sockets are written without blocking, and done() is called
- * when it is not held. Workers are started by the pool's thread alone, since they end when that does.
+ * One mutex protects it all. Under it no call waits: sockets are written without blocking, and done() is
+ * called when it is not held. Workers are started by the pool's thread alone, since they end when that
+ * does.
  */
 #ifndef FMD_POOL_INSIDE_H
 #define FMD_POOL_INSIDE_H
@@ -38,6 +39,7 @@ struct fmd_span {
     struct fmd_buffer *buffer;
     struct fm_wire_worker_span wire;
     uint64_t grant_ns;
+    bool tried;            /* a worker ended before it began with it */
     uint64_t committed_ns; /* when */
     fmd_span_done *done;
     void *user;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Maps: what their workers are told, and their end. A map lives as long as somebody refers to it: its opener
- * until he closes it, spans until they are released, workers until they are reaped.
+ * Maps: what their workers are told, and their end. A map lives as long as somebody refers to it: its
+ * opener until he closes it, spans until they are released, workers until they are reaped.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Spans and their memory. A span's inputs and outputs lie in a memfd that fastmapd has mapped, sealed so that a
- * worker can neither shrink it under us nor let it grow. A worker gets it with the span, and maps it in
- * place of the one before: so any worker can take any span, and nothing is copied. A map's memory is used
- * for its later spans and never for another map: what a worker still has mapped is its own map's.
+ * Spans and their memory. A span's inputs and outputs lie in a memfd that fastmapd has mapped, sealed so
+ * that a worker can neither shrink it under us nor let it grow. A worker gets it with the span, and maps it
+ * in place of the one before: so any worker can take any span, and nothing is copied. A map's memory is
+ * used for its later spans and never for another map: what a worker still has mapped is its own map's.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whose turn it is. Accounts are compared by how many spans of theirs run, then by the CPU time they have used;
- * who comes back after a pause begins where the others are, so that nobody saves up a claim. Within an
- * account maps take turns.
+ * Whose turn it is. Accounts are compared by how many spans of theirs run, then by the CPU time they have
+ * used; who comes back after a pause begins where the others are, so that nobody saves up a claim. Within
+ * an account maps take turns.
  */
 #include "pool_inside.h"
 

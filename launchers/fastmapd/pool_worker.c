@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A worker's life, from the start of its process to its end, and what its span's result is. Its states are in
- * pool_inside.h; these are the ways between them:
+ * A worker's life, from the start of its process to its end, and what its span's result is. Its states are
+ * in pool_inside.h; these are the ways between them:
  *
  *     STARTING -- HELLO --> IDLE -- span --> BUSY -- RESULT, ERROR(refused) --> IDLE
  *     any -- too late, too much CPU time, nonsense, map closed, idle for long --> ENDING (killed)
@@ -37,6 +37,13 @@
 #define OUTPUT_MOST ((uint64_t)65536) /* bytes that a worker may print in its life */
 
 /* ---- States ---- */
+
+/* Not left to close(): a process that is being started has a copy of the descriptor for a moment, and
+   with that its events would go on. */
+static void forget_fd(struct fmd_pool *pool, int fd)
+{
+    (void)epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
 
 static unsigned *counter_of(struct fmd_map *map, enum fmd_worker_state state)
 {
@@ -243,9 +250,12 @@ static void close_worker(struct fmd_worker *worker)
     while (*at != worker)
         at = &(*at)->next;
     *at = worker->next;
+    forget_fd(pool, worker->channel.fd);
     close(worker->channel.fd);
-    if (worker->output_fd >= 0)
+    if (worker->output_fd >= 0) {
+        forget_fd(pool, worker->output_fd);
         close(worker->output_fd);
+    }
     pool->slot_taken[worker->slot] = false;
     pool->worker_count--;
     fmd_map_drop(worker->map);
@@ -260,8 +270,21 @@ static void leave_to_map(struct fmd_worker *worker)
     worker->map->sharer->used_ns += left_ns;
 }
 
+/* It had ended before, or as it was given the span: another may try, once. */
+static bool was_begun(const struct fmd_span *span)
+{
+    const struct fm_wire_worker_control *page = (const void *)span->buffer->memory;
+    return span->tried || atomic_load(&page->span) != 0;
+}
+
 static void bury_span(struct fmd_worker *worker, int status, uint64_t cpu_ns)
 {
+    if (!worker->has_verdict && !was_begun(worker->span)) {
+        worker->map->unbilled_ns += cpu_ns;
+        worker->span->tried = true;
+        fmd_span_queue(fmd_worker_take_span(worker));
+        return;
+    }
     judge_status(worker, status);
     if (worker->verdict.status != FMD_SPAN_LOST)
         read_page(worker->span, worker->map->load.kind == FM_WIRE_WORKER_FUNC, &worker->verdict);
@@ -277,6 +300,7 @@ static void bury(struct fmd_worker *worker)
     if (worker->span == NULL)
         leave_to_map(worker);
     const uint64_t cpu_ns = worker->span != NULL ? bill(worker) : 0; /* before it is reaped */
+    forget_fd(worker->map->pool, worker->process.pid_fd);
     const int status = fmd_sandbox_reap(&worker->process, step, sizeof step);
     if (worker->span != NULL)
         bury_span(worker, status, cpu_ns);
@@ -371,11 +395,6 @@ static const char *take_frame(struct fmd_worker *worker, const struct fm_wire_wo
                                                 : take_error(worker, frame);
 }
 
-static void forget_fd(struct fmd_pool *pool, int fd)
-{
-    (void)epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-}
-
 static void hang_up(struct fmd_worker *worker)
 {
     const uint64_t at = fm_base_now_ns() + GRACE_NS;
@@ -420,6 +439,7 @@ static void take_output(struct fmd_worker *worker)
             return;
         worker->output_bytes += got > 0 ? (uint64_t)got : 0;
         if (got <= 0 || worker->output_bytes > OUTPUT_MOST) {
+            forget_fd(worker->map->pool, worker->output_fd);
             close(worker->output_fd);
             worker->output_fd = -1;
             return;

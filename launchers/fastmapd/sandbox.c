@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From outside the cell: which kind of sandbox this machine has to offer, how a new one is started, what its
- * process has used, and its end.
+ * From outside the cell: which kind of sandbox this machine has to offer, how a new one is started, what
+ * its process has used, and its end.
  *
- * clone3() makes the process in its namespaces at once, with a descriptor for it; the parent then writes which
- * user of the machine the child's user is. As root that is a number that nobody else has, and that no two
- * workers have at the same time; otherwise it is fastmapd's own user, and the namespaces alone separate.
+ * clone3() makes the process in its namespaces at once, with a descriptor for it; the parent then writes
+ * which user of the machine the child's user is. As root that is a number that nobody else has, and that no
+ * two workers have at the same time; otherwise it is fastmapd's own user, and the namespaces alone
+ * separate.
  *
  * CPU time is read from the process's CPU clock, which any process may read of any other: the kernel's sum
  * over its threads, those that have ended included, to the nanosecond and up to now. The filter lets no

@@ -17,9 +17,9 @@
 #include "store.h"
 
 enum fmd_sandbox_kind {
-    FMD_SANDBOX_NAMESPACES, /* own user, pid, mount, net, ipc, uts, cgroup namespaces, own root; seccomp; limits */
-    FMD_SANDBOX_LANDLOCK, /* Landlock; seccomp; limits: the host's paths, the user of fastmapd */
-    FMD_SANDBOX_BARE      /* seccomp and limits alone: no protection of the host's files */
+    FMD_SANDBOX_NAMESPACES, /* of all kinds, its own root; seccomp; limits */
+    FMD_SANDBOX_LANDLOCK,   /* Landlock; seccomp; limits: the host's paths, the user of fastmapd */
+    FMD_SANDBOX_BARE        /* seccomp and limits alone: no protection of the host's files */
 };
 
 struct fmd_sandbox {
@@ -69,18 +69,19 @@ struct fmd_sandbox_process {
     struct fmd_sandbox_page *page;
 };
 
-/* Starts one; it is the caller's child, to be ended by fmd_sandbox_kill() and fmd_sandbox_reap(). 0, or a code
-   with a sentence. What fails in the child is found at its end. */
+/* Starts one; it is the caller's child, to be ended by fmd_sandbox_kill() and fmd_sandbox_reap(). 0, or
+   a code with a sentence. What fails in the child is found at its end. */
 int fmd_sandbox_start(const struct fmd_sandbox *sandbox, const struct fmd_sandbox_terms *terms,
                       struct fmd_sandbox_process *process);
 
-/* CPU time of the program so far, all its threads, living and ended, user and system, by the kernel's books,
-   without what the start of the sandbox took. Valid until it is reaped. */
+/* CPU time of the program so far, all its threads, living and ended, user and system, by the kernel's
+   books, without what the start of the sandbox took. Valid until it is reaped. */
 uint64_t fmd_sandbox_cpu_ns(const struct fmd_sandbox_process *process);
 
 void fmd_sandbox_kill(const struct fmd_sandbox_process *process);
 
-/* Waits for its end: as waitpid() has it. `why`, where the program never began, gets a sentence, else "". */
+/* Waits for its end: as waitpid() has it. `why`, where the program never began, gets a sentence, else
+   "". */
 int fmd_sandbox_reap(struct fmd_sandbox_process *process, char *why, size_t bytes);
 
 #endif

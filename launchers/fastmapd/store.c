@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Blobs as they arrive. The digest is taken while a blob is received, part after part; a part that is dropped
- * leaves the digest's state of before. After a restart that state is gone, and the file is read once when it is
- * complete. Only what has the right digest gets its name among the blobs, with one rename().
+ * Blobs as they arrive. The digest is taken while a blob is received, part after part; a part that is
+ * dropped leaves the digest's state of before. After a restart that state is gone, and the file is read
+ * once when it is complete. Only what has the right digest gets its name among the blobs, with one
+ * rename().
  */
 #include "store.h"
 

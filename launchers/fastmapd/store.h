@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What accounts have uploaded: blobs by SHA-256, and programs, which are manifests of blobs (docs/PROGRAM.md).
+ * What accounts have uploaded: blobs by SHA-256, and programs, which are manifests of blobs
+ * (docs/PROGRAM.md).
  *
  * Each account has files of its own, also where two have uploaded the same bytes. Knowing a digest gives
  * nothing: who has not sent the contents does not have the blob, and neither answers, nor disk use, nor a
- * file's times or links tell that somebody else has. Disk space is cheaper than that argument about a shared store.
+ * file's times or links tell that somebody else has. Disk space is cheaper than that argument about a
+ * shared store.
  *
  * Layout, below a folder of fastmapd's own with mode 0700:
  *     <account>/blobs/<digest>        complete, its digest checked, read-only
@@ -72,9 +74,9 @@ enum fmd_store_answer fmd_store_read(struct fmd_store *store, const char *accoun
 
 struct fmd_store_part;
 
-/* Begins to receive `part_bytes` bytes at `offset` of a blob of `bytes`. *found says how much is there, also
-   with OFFSET and BUSY. Where the blob is complete already: OK with *part NULL, and what comes is to be
-   read and dropped. Room for the whole blob is taken now. */
+/* Begins to receive `part_bytes` bytes at `offset` of a blob of `bytes`. *found says how much is there,
+   also with OFFSET and BUSY. Where the blob is complete already: OK with *part NULL, and what comes is
+   to be read and dropped. Room for the whole blob is taken now. */
 enum fmd_store_answer fmd_store_part_begin(struct fmd_store *store, const char *account,
                                            const uint8_t sha256[FMD_STORE_SHA256], uint64_t bytes,
                                            uint64_t offset, uint64_t part_bytes,
@@ -85,8 +87,8 @@ enum fmd_store_answer fmd_store_part_begin(struct fmd_store *store, const char *
 enum fmd_store_answer fmd_store_part_write(struct fmd_store_part *part, const void *bytes,
                                            size_t count);
 
-/* Ends the part and frees it. Not `keep` (its own digest was wrong, or the body broke off): as if it had never
-   begun. Else OK, with *found.complete once the last byte is there and the whole is right; DIGEST. */
+/* Ends the part and frees it. Not `keep` (its own digest was wrong, or the body broke off): as if it had
+   never begun. Else OK, with *found.complete once the last byte is there and the whole is right; DIGEST. */
 enum fmd_store_answer fmd_store_part_end(struct fmd_store_part *part, bool keep,
                                          struct fmd_store_blob *found);
 
@@ -98,8 +100,8 @@ struct fmd_store_missing {
     uint64_t have;
 };
 
-/* Takes a manifest. OK or MISSING with the program's name, and the files (each once) that the account has not
-   uploaded, in memory to be freed; or MANIFEST, STORAGE. */
+/* Takes a manifest. OK or MISSING with the program's name, and the files (each once) that the account
+   has not uploaded, in memory to be freed; or MANIFEST, STORAGE. */
 enum fmd_store_answer fmd_store_program(struct fmd_store *store, const char *account,
                                         const char *manifest, size_t length,
                                         uint8_t program[FMD_STORE_SHA256],

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What is on disk from before, and what goes. Files are named when they are complete and right, but a
- * machine that loses power may lose their bytes and keep their names. So while there are blobs that the disk may not
- * have, the file "unsynced" tells which boot they are of; who finds it after another boot reads all
- * blobs once, and removes those that are not what their name says.
+ * machine that loses power may lose their bytes and keep their names. So while there are blobs that the
+ * disk may not have, the file "unsynced" tells which boot they are of; who finds it after another boot
+ * reads all blobs once, and removes those that are not what their name says.
  */
 #include <dirent.h>
 #include <errno.h>

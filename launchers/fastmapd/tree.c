@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Programs: a manifest is taken, its files are looked for among the account's blobs, and once they are all there
- * a tree is made in which each lies under its original path, by a hard link. A tree is made under another name
- * and renamed, so there is none that is half made.
+ * Programs: a manifest is taken, its files are looked for among the account's blobs, and once they are all
+ * there a tree is made in which each lies under its original path, by a hard link. A tree is made under
+ * another name and renamed, so there is none that is half made.
  *
  * Folders on the way to the files are bounded too: 4,096 files with paths of 2,000 folders each would be
  * 8 million of them.

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The pool: spans, workers that come and go, fairness, limits of time, closing. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../test.h"
+#include "cage.h"
+
+#define CPU (5000 * MS)
+
+/* A cage of its own for each test. */
+static bool open_cage(struct cage *cage, struct fmd_pool_config config, const char **why)
+{
+    const bool opened = cage_open(cage, &config, "tests/fastmapd/prisoner", why);
+    if (!opened && *why == NULL)
+        *why = "the program could not be made ready";
+    return opened;
+}
+
+#define NEEDS_CAGE(config)                       \
+    struct cage cage;                            \
+    do {                                         \
+        const char *why;                         \
+        if (!open_cage(&cage, (config), &why)) { \
+            cage_close(&cage);                   \
+            SKIP("%s", why);                     \
+        }                                        \
+    } while (0)
+
+static struct fmd_pool_numbers numbers_of(const struct cage *cage)
+{
+    struct fmd_pool_numbers numbers;
+    fmd_pool_count(cage->pool, &numbers);
+    return numbers;
+}
+
+static void wait_for_workers(const struct cage *cage, uint64_t count)
+{
+    for (int i = 0; i < 1000 && numbers_of(cage).workers != count; i++)
+        usleep(5000);
+    CHECK_EQ_SIZE(numbers_of(cage).workers, count);
+}
+
+TEST(a_span_has_the_outputs_and_failures_of_its_elements)
+{
+    NEEDS_CAGE(cage_config());
+    struct cage_outcome outcome;
+    struct fmd_map *map = cage_map(&cage, "ada", "echo", 1);
+    cage_run(map, 1000, 5, "some text", CPU, &outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "done");
+    CHECK_EQ_SIZE(outcome.result.computed, 5);
+    CHECK_EQ_STR(outcome.out, "some text");
+    cage_run(map, 2000, 70, "fail", CPU, &outcome);
+    CHECK_EQ_SIZE(outcome.result.failed, 70);
+    CHECK_EQ_SIZE(outcome.result.listed, 64);
+    CHECK_EQ_SIZE(outcome.result.failures[0].first, 2000);
+    CHECK_EQ_INT(outcome.result.failures[63].code, -7);
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
+TEST(one_worker_serves_many_spans_and_ends_when_idle)
+{
+    struct fmd_pool_config config = cage_config();
+    config.idle_ns = 200 * MS;
+    NEEDS_CAGE(config);
+    struct cage_outcome outcome;
+    struct fmd_map *map = cage_map(&cage, "ada", "echo", 1);
+    for (uint64_t i = 0; i < 300; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "span %d", (int)i);
+        cage_run(map, i * 10, 1 + i % 10, text, CPU, &outcome);
+        if (!CHECK_EQ_STR(cage_status(outcome.result.status), "done") ||
+            !CHECK_EQ_STR(outcome.out, text))
+            break;
+    }
+    CHECK_EQ_SIZE(numbers_of(&cage).started, 1);
+    wait_for_workers(&cage, 0);
+    CHECK_EQ_SIZE(numbers_of(&cage).ended_idle, 1);
+    cage_run(map, 0, 1, "again", CPU, &outcome);
+    CHECK_EQ_STR(outcome.out, "again");
+    CHECK_EQ_SIZE(numbers_of(&cage).started, 2);
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
+TEST(workers_grow_to_what_is_granted)
+{
+    NEEDS_CAGE(cage_config());
+    struct cage_outcome outcomes[12];
+    struct fmd_map *map = cage_map(&cage, "ada", "nap", 2);
+    for (int i = 0; i < 12; i++)
+        cage_commit(map, (uint64_t)i, 1, "30", CPU, &outcomes[i]);
+    for (int i = 0; i < 12; i++) {
+        cage_wait(&outcomes[i]);
+        CHECK_EQ_STR(outcomes[i].out, "woke");
+        fmd_span_release(outcomes[i].span);
+    }
+    CHECK_EQ_SIZE(numbers_of(&cage).started, 2);
+    fmd_pool_map_close(map);
+    wait_for_workers(&cage, 0);
+    CHECK_EQ_SIZE(numbers_of(&cage).spans_bytes, 0);
+    cage_close(&cage);
+}
+
+/* With all vcpus taken by one account's long spans, another one's short span does not wait for them. */
+TEST(an_account_with_nothing_running_need_not_wait)
+{
+    NEEDS_CAGE(cage_config());
+    struct cage_outcome outcome, hogs[6];
+    if (!cage_upload(&cage, "bob"))
+        return;
+    struct fmd_map *hog = cage_map(&cage, "ada", "nap", 6),
+                   *small = cage_map(&cage, "bob", "nap", 6);
+    for (int i = 0; i < 6; i++)
+        cage_commit(hog, (uint64_t)i, 1, "700", CPU, &hogs[i]);
+    usleep(100000);
+    CHECK_EQ_SIZE(numbers_of(&cage).running, 2);
+    cage_run(small, 0, 1, "1", CPU, &outcome);
+    CHECK_EQ_STR(outcome.out, "woke");
+    int done = 0;
+    for (int i = 0; i < 6; i++)
+        done += hogs[i].done;
+    CHECK_EQ_INT(done, 0);
+    fmd_pool_map_close(hog);
+    for (int i = 0; i < 6; i++)
+        fmd_span_release(hogs[i].span);
+    fmd_pool_map_close(small);
+    cage_close(&cage);
+}
+
+/* Two accounts with much to do have the same number of spans done, whoever came first. */
+TEST(accounts_share_evenly)
+{
+    enum { SPANS = 20 };
+    struct fmd_pool_config config = cage_config();
+    config.vcpus = 1;
+    NEEDS_CAGE(config);
+    static struct cage_outcome first[SPANS], second[SPANS];
+    if (!cage_upload(&cage, "bob"))
+        return;
+    struct fmd_map *maps[] = {cage_map(&cage, "ada", "work", 1), cage_map(&cage, "bob", "work", 1)};
+    for (uint64_t i = 0; i < SPANS; i++)
+        cage_commit(maps[0], i, 1, "5", CPU, &first[i]);
+    for (uint64_t i = 0; i < SPANS; i++)
+        cage_commit(maps[1], i, 1, "5", CPU, &second[i]);
+    cage_wait(&second[SPANS / 2]);
+    int done = 0;
+    for (int i = 0; i < SPANS; i++)
+        done += first[i].done;
+    CHECK_TRUE(done <= SPANS / 2 + 5, "%d of %d of the first when the second had %d", done, SPANS,
+               SPANS / 2);
+    for (int i = 0; i < SPANS; i++) {
+        cage_wait(&first[i]);
+        cage_wait(&second[i]);
+        fmd_span_release(first[i].span);
+        fmd_span_release(second[i].span);
+    }
+    fmd_pool_map_close(maps[0]);
+    fmd_pool_map_close(maps[1]);
+    cage_close(&cage);
+}
+
+TEST(a_span_that_sleeps_too_long_is_late)
+{
+    struct fmd_pool_config config = cage_config();
+    config.span_ns = 150 * MS;
+    NEEDS_CAGE(config);
+    struct cage_outcome outcome;
+    struct fmd_map *map = cage_map(&cage, "ada", "sleep_long", 1), *silent;
+    cage_run(map, 0, 1, "!", CPU, &outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "late");
+    cage_run(map, 0, 1, "", CPU, &outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "done");
+    silent = cage_map(&cage, "ada", "say_nothing", 1);
+    cage_run(silent, 0, 1, "", CPU, &outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "late");
+    fmd_pool_map_close(map);
+    fmd_pool_map_close(silent);
+    cage_close(&cage);
+}
+
+TEST(elements_before_the_one_that_crashed_are_there)
+{
+    NEEDS_CAGE(cage_config());
+    struct cage_outcome outcome = {0};
+    struct fmd_map *map = cage_map(&cage, "ada", "crash", 1);
+    struct fmd_span *span = fmd_span_reserve(map, 50, 9);
+    fmd_span_release(span); /* its body broke off */
+    cage_commit(map, 50, 9, "", CPU, &outcome);
+    cage_wait(&outcome);
+    fmd_span_release(outcome.span);
+    /* Memory is reused: only the sixth element is to crash now. */
+    cage_commit(map, 50, 9, "", CPU, &outcome);
+    cage_wait(&outcome);
+    fmd_span_release(outcome.span);
+    fmd_pool_map_close(map);
+    map = cage_map(&cage, "ada", "loop", 1);
+    cage_commit(map, 50, 1, "", 1, &outcome); /* a nanosecond is not enough to start */
+    cage_wait(&outcome);
+    CHECK_TRUE(outcome.result.status == FMD_SPAN_CUT || outcome.result.status == FMD_SPAN_DONE,
+               "%s", cage_status(outcome.result.status));
+    fmd_span_release(outcome.span);
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
+/* Killed from outside, idle or busy: the kernel, or an operator, may do that. */
+TEST(a_worker_that_is_killed_is_replaced)
+{
+    NEEDS_CAGE(cage_config());
+    struct cage_outcome outcome;
+    struct fmd_map *map = cage_map(&cage, "ada", "nap", 1);
+    cage_run(map, 0, 1, "1", CPU, &outcome);
+    CHECK_EQ_INT(
+        system("kill -KILL $(ps --ppid $PPID -o pid=,comm= | awk '$2 != \"sh\" && $2 != \"ps\" "
+               "&& $2 != \"awk\" { print $1 }')"),
+        0);
+    cage_run(map, 1, 1, "1", CPU, &outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "done");
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
+TEST(a_program_that_does_not_start_says_why)
+{
+    NEEDS_CAGE(cage_config());
+    struct cage_outcome outcome;
+    static const char *const variables[] = {"LD_BIND_NOW=1", NULL};
+    struct fmd_pool_terms terms = {.account = "ada",
+                                   .in_size = CAGE_IN,
+                                   .out_size = CAGE_OUT,
+                                   .shared_fd = -1,
+                                   .vcpus = 1,
+                                   .variables = variables};
+    struct fmd_tree *tree = NULL;
+    struct fmd_store_missing *missing = NULL;
+    size_t count;
+    struct fmd_map *map = NULL;
+    terms.module = "";
+    CHECK_EQ_INT(fmd_store_stage(cage.store, "ada", cage.program.sha256, &tree, &missing, &count),
+                 0);
+    free(tree->worker);
+    tree->worker = strdup("/nothing.so");
+    CHECK_EQ_INT(fmd_pool_map_open(cage.pool, tree, &terms, &map), 0);
+    cage_run(map, 0, 1, "", CPU, &outcome);
+    printf("# %s\n", outcome.result.sentence);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "failed");
+    CHECK_CONTAINS(outcome.result.sentence, "nothing.so");
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
+TEST(memory_of_spans_has_a_limit)
+{
+    struct fmd_pool_config config = cage_config();
+    config.spans_bytes = (uint64_t)1 << 20;
+    NEEDS_CAGE(config);
+    struct fmd_map *map = cage_map(&cage, "ada", "echo", 1);
+    struct fmd_span *spans[8];
+    int count = 0;
+    while (count < 8 && (spans[count] = fmd_span_reserve(map, 0, 256)) != NULL)
+        count++;
+    CHECK_EQ_INT(count, 3);
+    CHECK_TRUE(fmd_span_reserve(map, 0, UINT64_MAX / 64) == NULL, "more than there can be");
+    CHECK_TRUE(fmd_span_reserve(map, 0, 0) == NULL, "nothing");
+    while (count > 0)
+        fmd_span_release(spans[--count]);
+    CHECK_TRUE((spans[0] = fmd_span_reserve(map, 0, 700)) != NULL, "what is free is given up");
+    fmd_span_release(spans[0]);
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
+TEST(spans_that_are_not_released_outlive_their_map)
+{
+    NEEDS_CAGE(cage_config());
+    struct cage_outcome outcome;
+    struct fmd_map *map = cage_map(&cage, "ada", "echo", 1);
+    cage_commit(map, 0, 1, "kept", CPU, &outcome);
+    cage_wait(&outcome);
+    fmd_pool_map_close(map);
+    CHECK_EQ_STR(fmd_span_out(outcome.span), "kept");
+    fmd_span_release(outcome.span);
+    cage_close(&cage);
+}
