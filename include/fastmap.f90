@@ -33,7 +33,7 @@ module fastmap_mod
       FASTMAP_ERR_MEMORY = -7, FASTMAP_ERR_STATE = -8, FASTMAP_ERR_RANKS = -9, &
       FASTMAP_ERR_PROGRAM = -10
    integer(c_int), parameter, public :: FASTMAP_EXEC_POLICY_ADAPTIVE = 1, &
-      FASTMAP_EXEC_POLICY_LOCAL = 2
+      FASTMAP_EXEC_POLICY_LOCAL = 2, FASTMAP_EXEC_POLICY_CLOUD = 3
    integer(c_int), parameter, public :: FASTMAP_VERBOSITY_SILENT = 1, FASTMAP_VERBOSITY_QUIET = 2, &
       FASTMAP_VERBOSITY_NORMAL = 3, FASTMAP_VERBOSITY_LOUD = 4
    integer(c_int), parameter, public :: FASTMAP_BIND_CORE = 1, FASTMAP_BIND_NONE = 2

@@ -293,7 +293,8 @@ FASTMAP_API int fastmap_serve(void);
 enum fastmap_exec_policy {
     FASTMAP_EXEC_POLICY_DEFAULT = 0,  /**< environment, file, else ADAPTIVE */
     FASTMAP_EXEC_POLICY_ADAPTIVE = 1, /**< wherever it pays, of the tiers there are */
-    FASTMAP_EXEC_POLICY_LOCAL = 2     /**< never outside this machine and its MPI job */
+    FASTMAP_EXEC_POLICY_LOCAL = 2,    /**< never outside this machine and its MPI job */
+    FASTMAP_EXEC_POLICY_CLOUD = 3 /**< in the cloud as far as it can; this process coordinates */
 };
 
 /** How much is said on standard error. */
@@ -326,6 +327,14 @@ enum fastmap_ranks {
     FASTMAP_RANKS_OFF = 2      /**< each call stays in its rank, as without MPI */
 };
 
+/** Whether the user is asked before a map costs money. */
+enum fastmap_confirm {
+    FASTMAP_CONFIRM_DEFAULT = 0, /**< environment, file, else AUTO */
+    FASTMAP_CONFIRM_AUTO = 1,    /**< yes, unless max_charge says what may be spent */
+    FASTMAP_CONFIRM_ON = 2,      /**< yes; where nobody can be asked, that counts as no */
+    FASTMAP_CONFIRM_OFF = 3      /**< no */
+};
+
 /**
  * A session's settings. Each may also come from the environment (FASTMAP_ + upper-case name) or from a
  * file ($FASTMAP_CONFIG, else ~/.config/fastmap/config, lines `key = value`). This struct wins over the
@@ -333,7 +342,7 @@ enum fastmap_ranks {
  */
 struct fastmap_config {
     size_t size;             /**< sizeof(struct fastmap_config): set by FASTMAP_CONFIG() */
-    const char *secret;      /**< API token; copied. Not used by a build without the cloud tier */
+    const char *secret;      /**< API token of the cloud service; copied */
     const char *secret_file; /**< file that holds the token; refused if others can read it */
     enum fastmap_exec_policy exec_policy; /**< see above */
     enum fastmap_verbosity verbosity;     /**< see above */
@@ -344,6 +353,14 @@ struct fastmap_config {
     enum fastmap_ranks ranks;             /**< see above */
     enum fastmap_workers workers;         /**< of maps that do not say */
     enum fastmap_verify verify;           /**< likewise */
+    const char *cloud_url;                /**< the cloud service, https://host:port; copied */
+    const char *cloud_ca_file; /**< PEM certificates that it is checked by; NULL: the system's */
+    const char *cloud_pin;     /**< its certificate's public key, sha256//BASE64; NULL: any */
+    const char *max_charge;    /**< US$ that the maps of the session may cost together, at most,
+                                               such as "0.25"; NULL: what the account has */
+    int max_cloud_workers;     /**< vCPUs that a map may have in the cloud, 1 to 65536; 0: as many
+                                               as the account is granted */
+    enum fastmap_confirm confirm_charges; /**< see above */
 };
 
 /** A struct fastmap_config from designated initialisers. */

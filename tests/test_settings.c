@@ -41,8 +41,10 @@ static struct fm_base_settings settings;
 
 static void clear_environment(void)
 {
-    static const char *const names[] = {"CONFIG",    "SECRET", "SECRET_FILE", "EXEC_POLICY",
-                                        "VERBOSITY", "BIND",   "PROGRESS",    "MAX_LOCAL_WORKERS"};
+    static const char *const names[] = {
+        "CONFIG",    "SECRET",     "SECRET_FILE",       "EXEC_POLICY",    "VERBOSITY",
+        "BIND",      "PROGRESS",   "MAX_LOCAL_WORKERS", "CLOUD_URL",      "CLOUD_CA_FILE",
+        "CLOUD_PIN", "MAX_CHARGE", "MAX_CLOUD_WORKERS", "CONFIRM_CHARGES"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char name[64];
         snprintf(name, sizeof name, "FASTMAP_%s", names[i]);
@@ -288,7 +290,7 @@ TEST(an_unknown_value_is_refused_by_line_with_what_is_accepted)
         "config:2: verbosity: unknown value 'LUOD'; did you mean 'LOUD'? Accepted: SILENT, "
         "QUIET, NORMAL, LOUD");
     check_config_refused("bind = yes\n", "bind: unknown value 'yes'; accepted: CORE, NONE");
-    check_config_refused("exec_policy = CLOUD\n", "accepted: ADAPTIVE, LOCAL");
+    check_config_refused("exec_policy = HERE\n", "accepted: ADAPTIVE, LOCAL, CLOUD");
     check_config_refused("progress = ON\n", "accepted: AUTO, OFF");
     check_config_refused("bind = CORE # each\n", "a comment needs a line of its own");
     check_config_refused("bind =\n", "bind has no value");
@@ -434,6 +436,102 @@ TEST(a_struct_value_out_of_range_is_refused)
                   "has a space or another");
     check_refused(&FASTMAP_CONFIG(.secret_file = ""), FASTMAP_ERR_ARGUMENT,
                   "secret_file of struct");
+    end();
+}
+
+/* ---- The cloud ------------------------------------------------------------------------------------ */
+
+#define PIN_A "sha256//0123456789abcdefghijklmnopqrstuvwxyzABCDEF+="
+#define PIN_B "sha256//0123456789abcdefghijklmnopqrstuvwxyzABCDE/+="
+
+TEST(without_any_source_there_is_no_cloud_and_no_limit)
+{
+    begin();
+    CHECK_EQ_INT(load(NULL), 0);
+    CHECK_TRUE(settings.cloud_url == NULL, "%s", settings.cloud_url);
+    CHECK_TRUE(settings.cloud_ca_file == NULL, "%s", settings.cloud_ca_file);
+    CHECK_TRUE(settings.cloud_pin == NULL, "%s", settings.cloud_pin);
+    CHECK_EQ_INT(settings.max_charge, -1);
+    CHECK_EQ_INT(settings.max_cloud_workers, 0);
+    CHECK_EQ_INT(settings.confirm_charges, FASTMAP_CONFIRM_AUTO);
+    end();
+}
+
+TEST(the_cloud_is_named_by_any_source)
+{
+    begin();
+    write_config("cloud_url = https://file\ncloud_ca_file = /file.pem\nexec_policy = cloud\n"
+                 "max_cloud_workers = 65536\nconfirm_charges = off\n");
+    setenv("FASTMAP_CLOUD_URL", "https://environment:8443/", 1);
+    setenv("FASTMAP_MAX_CHARGE", "12.000000001", 1);
+    CHECK_EQ_INT(load(&FASTMAP_CONFIG(.cloud_pin = PIN_A)), 0);
+    CHECK_EQ_STR(settings.cloud_url, "https://environment:8443/");
+    CHECK_EQ_STR(settings.cloud_ca_file, "/file.pem");
+    CHECK_EQ_STR(settings.cloud_pin, PIN_A);
+    CHECK_EQ_INT(settings.max_charge, 12000000001);
+    CHECK_EQ_INT(settings.max_cloud_workers, 65536);
+    CHECK_EQ_INT(settings.confirm_charges, FASTMAP_CONFIRM_OFF);
+    CHECK_EQ_INT(settings.exec_policy, FASTMAP_EXEC_POLICY_CLOUD);
+    end();
+}
+
+TEST(the_service_is_an_https_address_and_nothing_more)
+{
+    static const char *const right[] = {"https://a", "HTTPS://a.b-c.io/", "https://10.0.0.1:1",
+                                        "https://[::1]:65535"};
+    static const char *const wrong[] = {
+        "https://",        "https:///",       "https://a:",   "https://a:0",
+        "https://a:65536", "https://a:8443x", "https://a/v1", "https://a?b",
+        "https://a b",     "https://[::1",    "https://[]",   "https://a//"};
+    begin();
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        CHECK_EQ_INT(load(&FASTMAP_CONFIG(.cloud_url = right[i])), 0);
+        CHECK_EQ_STR(settings.cloud_url, right[i]);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        check_refused(&FASTMAP_CONFIG(.cloud_url = wrong[i]), FASTMAP_ERR_ARGUMENT,
+                      "cloud_url of struct fastmap_config is not of the form https://host");
+    check_variable_refused("FASTMAP_CLOUD_URL", "http://127.0.0.1:8443",
+                           "FASTMAP_CLOUD_URL does not begin with https://");
+    check_variable_refused("FASTMAP_CLOUD_URL", "https://me:" TOKEN "@a",
+                           "FASTMAP_CLOUD_URL has a user or password in it");
+    end();
+}
+
+TEST(pins_are_as_curl_has_them)
+{
+    static const char *const wrong[] = {"sha256//", "sha1//" PIN_A,      PIN_A ";",
+                                        PIN_A "x",  PIN_A ";" PIN_A "=", ";" PIN_A};
+    begin();
+    CHECK_EQ_INT(load(&FASTMAP_CONFIG(.cloud_pin = PIN_A ";" PIN_B)), 0);
+    CHECK_EQ_STR(settings.cloud_pin, PIN_A ";" PIN_B);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        check_refused(&FASTMAP_CONFIG(.cloud_pin = wrong[i]), FASTMAP_ERR_ARGUMENT,
+                      "cloud_pin of struct fastmap_config is not a pin");
+    end();
+}
+
+TEST(money_is_exact)
+{
+    static const struct {
+        const char *text;
+        int64_t nano;
+    } right[] = {{"0", 0},
+                 {"0.000000001", 1},
+                 {"0.1", 100000000},
+                 {"007", 7000000000},
+                 {"999999999.999999999", 999999999999999999}};
+    static const char *const wrong[] = {"-1",         "+1",   "1.",   ".5", "$1",
+                                        "1,5",        "1e3",  " 1",   "1 ", "0.0000000001",
+                                        "1000000000", "1.5.", "AUTO", "nan"};
+    begin();
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        CHECK_EQ_INT(load(&FASTMAP_CONFIG(.max_charge = right[i].text)), 0);
+        CHECK_EQ_INT(settings.max_charge, right[i].nano);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        check_refused(&FASTMAP_CONFIG(.max_charge = wrong[i]), FASTMAP_ERR_ARGUMENT,
+                      "max_charge of struct fastmap_config is not an amount in US$");
     end();
 }
 
@@ -602,7 +700,7 @@ TEST(each_malloc_that_fails_is_the_memory_error_and_leaks_nothing)
 {
     begin();
     write_file("token", 0600, TOKEN);
-    write_config("bind = NONE\n");
+    write_config("bind = NONE\ncloud_url = https://a\ncloud_pin = " PIN_A "\n");
     setenv("FASTMAP_SECRET_FILE", in_home("token"), 1);
     int rc = FASTMAP_ERR_MEMORY;
     int failed = 0;
@@ -617,7 +715,7 @@ TEST(each_malloc_that_fails_is_the_memory_error_and_leaks_nothing)
         }
     }
     CHECK_EQ_INT(rc, 0);
-    CHECK_EQ_INT(failed, 2);
+    CHECK_EQ_INT(failed, 4);
     CHECK_EQ_STR(loaded_secret(), TOKEN);
     end();
 }

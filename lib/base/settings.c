@@ -264,12 +264,14 @@ static int resolve(const struct fm_base_layer layers[SOURCES], struct fm_base_se
         for (size_t key = 0; key < FM_BASE_KEYS; key++)
             if (layers[source].values[key].line != 0)
                 merged.values[key] = layers[source].values[key];
-    const int rc = resolve_secret(layers, &settings.secret);
-    if (rc != 0)
-        return rc;
-    fm_base_settings_store(&merged, &settings);
-    *out = settings;
-    return 0;
+    int rc = resolve_secret(layers, &settings.secret);
+    if (rc == 0)
+        rc = fm_base_settings_store(&merged, &settings);
+    if (rc == 0)
+        *out = settings;
+    else
+        fm_base_settings_free(&settings);
+    return rc;
 }
 
 int fm_base_settings_load(const struct fastmap_config *config, struct fm_base_settings *out)
@@ -289,4 +291,5 @@ void fm_base_settings_free(struct fm_base_settings *settings)
 {
     fm_base_secret_free(settings->secret);
     settings->secret = NULL;
+    fm_base_settings_free_texts(settings);
 }

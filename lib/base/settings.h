@@ -7,6 +7,7 @@
 #define FM_BASE_SETTINGS_H
 
 #include <fastmap.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* Resolved: no field is "default" any more. */
@@ -20,6 +21,12 @@ struct fm_base_settings {
     enum fastmap_ranks ranks;
     enum fastmap_workers workers;
     enum fastmap_verify verify;
+    char *cloud_url; /* NULL: none, as with the next two */
+    char *cloud_ca_file;
+    char *cloud_pin;
+    int64_t max_charge;    /* nano-dollars; -1: no limit */
+    int max_cloud_workers; /* 0: as many as there are to be had */
+    enum fastmap_confirm confirm_charges;
 };
 
 /*
@@ -30,7 +37,7 @@ struct fm_base_settings {
  */
 int fm_base_settings_load(const struct fastmap_config *config, struct fm_base_settings *out);
 
-/* Wipes and frees the secret. For settings that were loaded; twice is harmless. */
+/* Wipes and frees the secret, frees the texts. For settings that were loaded; twice is harmless. */
 void fm_base_settings_free(struct fm_base_settings *settings);
 
 /* Prints the table, a line per key: key, variable, accepted values, default, explanation; by tabs. */

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "base/values.h"
 
 enum { SHOWN_BYTES = 40 };
 
@@ -25,16 +26,20 @@ struct word {
 struct row {
     const char *name;
     size_t in_config;
-    size_t in_settings;       /* of rows with words */
+    size_t in_settings;       /* but of secrets */
     const struct word *words; /* ended by a NULL word; NULL: the value is text */
     int least, most;          /* numbers that are accepted beside the words; most 0: none */
     int fallback;             /* the default, of rows with words */
     const char *accepts;      /* what a text is */
+    int (*check)(int code, const char *where, const char *text); /* of texts; NULL: any will do */
+    int (*store)(const char *text, void *field); /* of texts, NULL or checked; NULL: elsewhere */
     const char *doc;
 };
 
-static const struct word exec_policy_words[] = {
-    {"ADAPTIVE", FASTMAP_EXEC_POLICY_ADAPTIVE}, {"LOCAL", FASTMAP_EXEC_POLICY_LOCAL}, {NULL, 0}};
+static const struct word exec_policy_words[] = {{"ADAPTIVE", FASTMAP_EXEC_POLICY_ADAPTIVE},
+                                                {"LOCAL", FASTMAP_EXEC_POLICY_LOCAL},
+                                                {"CLOUD", FASTMAP_EXEC_POLICY_CLOUD},
+                                                {NULL, 0}};
 static const struct word verbosity_words[] = {{"SILENT", FASTMAP_VERBOSITY_SILENT},
                                               {"QUIET", FASTMAP_VERBOSITY_QUIET},
                                               {"NORMAL", FASTMAP_VERBOSITY_NORMAL},
@@ -54,18 +59,54 @@ static const struct word workers_words[] = {
 static const struct word verify_words[] = {
     {"OFF", FASTMAP_VERIFY_OFF}, {"ON", FASTMAP_VERIFY_ON}, {NULL, 0}};
 
+static const struct word confirm_words[] = {{"AUTO", FASTMAP_CONFIRM_AUTO},
+                                            {"ON", FASTMAP_CONFIRM_ON},
+                                            {"OFF", FASTMAP_CONFIRM_OFF},
+                                            {NULL, 0}};
+
+/* ---- Fields of texts ------------------------------------------------------------------------------ */
+
+static int check_secret(int code, const char *where, const char *text)
+{
+    return fm_base_secret_check_text(code, where, text, strlen(text));
+}
+
+static int store_text(const char *text, void *field)
+{
+    const size_t bytes = text != NULL ? strlen(text) + 1 : 0;
+    char *copy = text != NULL ? malloc(bytes) : NULL;
+    if (text != NULL && copy == NULL)
+        return fm_base_fail(FASTMAP_ERR_MEMORY, "no memory for a setting's %zu bytes; free some",
+                            bytes);
+    if (copy != NULL)
+        memcpy(copy, text, bytes);
+    memcpy(field, &copy, sizeof copy);
+    return 0;
+}
+
+static int store_dollars(const char *text, void *field)
+{
+    int64_t nano = -1;
+    if (text != NULL)
+        fm_base_values_dollars(text, &nano);
+    memcpy(field, &nano, sizeof nano);
+    return 0;
+}
+
+/* ---- The table ------------------------------------------------------------------------------------ */
+
 #define IN_CONFIG(key) .name = #key, .in_config = offsetof(struct fastmap_config, key)
 #define IN_BOTH(key) IN_CONFIG(key), .in_settings = offsetof(struct fm_base_settings, key)
 
 static const struct row rows[FM_BASE_KEYS] = {
-    [FM_BASE_KEY_SECRET] = {IN_CONFIG(secret), .accepts = "token",
-                            .doc = "The API token. Not used by a build without the cloud tier."},
+    [FM_BASE_KEY_SECRET] = {IN_CONFIG(secret), .accepts = "token", .check = check_secret,
+                            .doc = "The API token of the cloud service."},
     [FM_BASE_KEY_SECRET_FILE] = {IN_CONFIG(secret_file), .accepts = "path",
                                  .doc = "A file that holds the API token, for your eyes only."},
     [FM_BASE_KEY_EXEC_POLICY] = {IN_BOTH(exec_policy), .words = exec_policy_words,
                                  .fallback = FASTMAP_EXEC_POLICY_ADAPTIVE,
-                                 .doc = "Where maps may run: wherever it pays, or never outside "
-                                        "this machine and its MPI job."},
+                                 .doc = "Where maps may run: wherever it pays, never outside "
+                                        "this machine and its MPI job, or in the cloud alone."},
     [FM_BASE_KEY_VERBOSITY] = {IN_BOTH(verbosity), .words = verbosity_words,
                                .fallback = FASTMAP_VERBOSITY_NORMAL,
                                .doc = "How much is said on standard error."},
@@ -88,6 +129,26 @@ static const struct row rows[FM_BASE_KEYS] = {
     [FM_BASE_KEY_VERIFY] = {IN_BOTH(verify), .words = verify_words, .fallback = FASTMAP_VERIFY_OFF,
                             .doc = "Whether one early element is also computed in the program, and "
                                    "compared with a worker process's."},
+    [FM_BASE_KEY_CLOUD_URL] = {IN_BOTH(cloud_url), .accepts = "https://host:port",
+                               .check = fm_base_values_check_url, .store = store_text,
+                               .doc = "The cloud service."},
+    [FM_BASE_KEY_CLOUD_CA_FILE] = {IN_BOTH(cloud_ca_file), .accepts = "path", .store = store_text,
+                                   .doc = "Certificates that the cloud service is checked by, "
+                                          "instead of the system's."},
+    [FM_BASE_KEY_CLOUD_PIN] = {IN_BOTH(cloud_pin), .accepts = "sha256//base64",
+                               .check = fm_base_values_check_pin, .store = store_text,
+                               .doc = "The public key that its certificate must have."},
+    [FM_BASE_KEY_MAX_CLOUD_WORKERS] = {IN_BOTH(max_cloud_workers), .words = width_words, .least = 1,
+                                       .most = 65536, .fallback = 0,
+                                       .doc = "How many vCPUs a map may have in the cloud; AUTO: "
+                                              "as many as the account is granted."},
+    [FM_BASE_KEY_MAX_CHARGE] = {IN_BOTH(max_charge), .accepts = "US$",
+                                .check = fm_base_values_check_dollars, .store = store_dollars,
+                                .doc = "How much the maps of a session may cost together."},
+    [FM_BASE_KEY_CONFIRM_CHARGES] = {IN_BOTH(confirm_charges), .words = confirm_words,
+                                     .fallback = FASTMAP_CONFIRM_AUTO,
+                                     .doc = "Whether the user is asked before a map costs money; "
+                                            "AUTO: unless max_charge is set."},
 };
 
 /* Fields of rows with words are read and written as int, whichever enum they are. */
@@ -262,12 +323,10 @@ static int parse_word(const struct row *row, const char *where, const char *text
 
 static int parse_text(enum fm_base_key key, int code, const char *where, const char *text)
 {
-    if (key == FM_BASE_KEY_SECRET)
-        return fm_base_secret_check_text(code, where, text, strlen(text));
-    if (text[0] == '\0')
+    if (text[0] == '\0' && key != FM_BASE_KEY_SECRET)
         return fm_base_fail(code, "%s is empty; give a %s or leave it out", where,
                             rows[key].accepts);
-    return 0;
+    return rows[key].check != NULL ? rows[key].check(code, where, text) : 0;
 }
 
 int fm_base_settings_parse(enum fm_base_key key, const char *where, const char *text,
@@ -342,12 +401,31 @@ void fm_base_settings_take_defaults(struct fm_base_layer *layer)
             layer->values[key] = (struct fm_base_value){.line = 1, .number = rows[key].fallback};
 }
 
-void fm_base_settings_store(const struct fm_base_layer *layer, struct fm_base_settings *settings)
+int fm_base_settings_store(const struct fm_base_layer *layer, struct fm_base_settings *settings)
+{
+    int rc = 0;
+    for (size_t key = 0; key < FM_BASE_KEYS && rc == 0; key++) {
+        const struct row *row = &rows[key];
+        void *field = (char *)settings + row->in_settings;
+        if (row->words != NULL)
+            memcpy(field, &layer->values[key].number, sizeof(int));
+        else if (row->store != NULL)
+            rc = row->store(layer->values[key].text, field);
+    }
+    return rc;
+}
+
+void fm_base_settings_free_texts(struct fm_base_settings *settings)
 {
     for (size_t key = 0; key < FM_BASE_KEYS; key++)
-        if (rows[key].words != NULL)
-            memcpy((char *)settings + rows[key].in_settings, &layer->values[key].number,
-                   sizeof(int));
+        if (rows[key].store == store_text) {
+            char *text;
+            char *none = NULL;
+            void *field = (char *)settings + rows[key].in_settings;
+            memcpy(&text, field, sizeof text);
+            free(text);
+            memcpy(field, &none, sizeof none);
+        }
 }
 
 /* ---- Documentation -------------------------------------------------------------------------------- */

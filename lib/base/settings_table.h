@@ -25,6 +25,12 @@ enum fm_base_key {
     FM_BASE_KEY_RANKS,
     FM_BASE_KEY_WORKERS,
     FM_BASE_KEY_VERIFY,
+    FM_BASE_KEY_CLOUD_URL,
+    FM_BASE_KEY_CLOUD_CA_FILE,
+    FM_BASE_KEY_CLOUD_PIN,
+    FM_BASE_KEY_MAX_CLOUD_WORKERS,
+    FM_BASE_KEY_MAX_CHARGE,
+    FM_BASE_KEY_CONFIRM_CHARGES,
     FM_BASE_KEYS /* how many; as an answer: no such key */
 };
 
@@ -56,7 +62,7 @@ void fm_base_settings_variable(enum fm_base_key key, char variable[FM_BASE_VARIA
 /* The key that was probably meant by an unknown name, or FM_BASE_KEYS. */
 enum fm_base_key fm_base_settings_nearest(const char *name);
 
-#define FM_BASE_LIST_BYTES 160
+#define FM_BASE_LIST_BYTES 224
 
 /* Writes "secret, secret_file, ...": all keys. */
 void fm_base_settings_list(char text[FM_BASE_LIST_BYTES]);
@@ -72,7 +78,11 @@ int fm_base_settings_take_struct(const struct fastmap_config *config, struct fm_
 /* The defaults as a layer that says everything but the secrets. */
 void fm_base_settings_take_defaults(struct fm_base_layer *layer);
 
-/* Stores the numbers of a layer in the fields of settings. */
-void fm_base_settings_store(const struct fm_base_layer *layer, struct fm_base_settings *settings);
+/* Stores the values of a layer, but for the secret, in the fields of settings; texts are copied. MEMORY: the
+   caller frees what was stored. */
+int fm_base_settings_store(const struct fm_base_layer *layer, struct fm_base_settings *settings);
+
+/* Frees the texts that store() made. */
+void fm_base_settings_free_texts(struct fm_base_settings *settings);
 
 #endif

@@ -4,12 +4,13 @@
  * every input must satisfy: 0 or CONFIG, an error leaves a sentence, and what was accepted is in range.
  *
  * By itself: clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Ilib
- * tests/fuzz/fuzz_settings.c lib/base/{error,secret,settings_file,settings_table,text}.c, run with a
+ * tests/fuzz/fuzz_settings.c lib/base/{error,secret,settings_file,settings_table,text,values}.c, run with a
  * copy of tests/fuzz/corpus/settings. In `make check`, test_fuzz_replay.c runs it on that corpus.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "base/settings_file.h"
@@ -22,12 +23,17 @@ static void expect_valid(const struct fm_base_layer *layer, unsigned lines)
     struct fm_base_settings settings = {0};
     for (size_t key = 0; key < FM_BASE_KEYS; key++)
         fuzz_expect(layer->values[key].line <= lines);
-    fm_base_settings_store(layer, &settings);
-    fuzz_expect(settings.exec_policy <= FASTMAP_EXEC_POLICY_LOCAL);
+    fuzz_expect(fm_base_settings_store(layer, &settings) == 0);
+    fuzz_expect(settings.exec_policy <= FASTMAP_EXEC_POLICY_CLOUD);
     fuzz_expect(settings.verbosity <= FASTMAP_VERBOSITY_LOUD);
     fuzz_expect(settings.max_local_workers >= 0 && settings.max_local_workers <= 4096);
     fuzz_expect(settings.bind <= FASTMAP_BIND_NONE);
     fuzz_expect(settings.progress <= FASTMAP_PROGRESS_OFF);
+    fuzz_expect(settings.confirm_charges <= FASTMAP_CONFIRM_OFF);
+    fuzz_expect(settings.max_cloud_workers >= 0 && settings.max_cloud_workers <= 65536);
+    fuzz_expect(settings.max_charge >= -1);
+    fuzz_expect(settings.cloud_url == NULL || strncasecmp(settings.cloud_url, "https://", 8) == 0);
+    fm_base_settings_free_texts(&settings);
     const char *secret = layer->values[FM_BASE_KEY_SECRET].text;
     fuzz_expect(secret == NULL ||
                 (secret[0] != '\0' && strcspn(secret, " \t\r\n") == strlen(secret)));
