@@ -90,6 +90,20 @@ bench_program_SOURCES = bench/program.c
 bench_program_LDADD = bench/libbench.la libfastmap.la libfastmap-program.la libfastmap-internal.la -lm
 bench_program_LDFLAGS = $(AM_LDFLAGS) -no-install
 
+bench_programs += bench/process
+EXTRA_PROGRAMS += bench/process
+bench_process_SOURCES = bench/process.c
+bench_process_LDADD = bench/libbench.la libfastmap.la -lm
+bench_process_LDFLAGS = $(AM_LDFLAGS) -no-install
+if HAVE_OPENMPI
+bench_programs += bench/process_mpi
+EXTRA_PROGRAMS += bench/process_mpi
+endif
+bench_process_mpi_SOURCES = bench/process.c
+bench_process_mpi_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
+bench_process_mpi_LDADD = bench/libbench.la libfastmap.la -lm $(OMPI_LIBS)
+bench_process_mpi_LDFLAGS = $(AM_LDFLAGS) -no-install -Wl,--no-as-needed
+
 # Thousands of ranks in simulated time.
 EXTRA_PROGRAMS += bench/simulate
 bench_simulate_SOURCES = bench/simulate.c bench/random.h bench/simulate.h bench/simulate_events.c bench/simulate_peers.c \
@@ -118,6 +132,10 @@ CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES) bench/openmp-libomp.$(OBJEX
 bench: $(bench_programs)
 	bench/overhead
 	bench/startup
+	bench/process
+if HAVE_OPENMPI
+	bench/process_mpi start
+endif
 if HAVE_OPENSSL
 	bench/program
 endif

@@ -13,7 +13,7 @@ fortran_tests = tests/test_fortran
 # Of fastmapd, on its parts.
 service_tests = tests/fastmapd/test_ledger
 shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh tests/slurm.sh
-installed_tests = tests/exports.sh tests/install.sh tests/program.sh
+installed_tests = tests/exports.sh tests/install.sh tests/worker.sh tests/program.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
 lint_tests = $(lint_quick) tests/lint/shellcheck.sh tests/lint/format.sh tests/lint/cppcheck.sh \
     tests/lint/tidy.sh
@@ -137,6 +137,7 @@ libtest_la_SOURCES = tests/test.c tests/test.h tests/session.h
 libtest_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS) -pthread
 libtest_la_LIBADD = $(CUNIT_LIBS) -lpthread
 
+EXTRA_DIST += tests/worker/plugin.c tests/worker/program.c tests/worker/program.cpp tests/worker/program.f90
 EXTRA_DIST += tests/tap.sh tests/nodes.sh tests/count.sh tests/tsan.supp $(shell_tests) $(installed_tests) $(lint_tests)
 
 # ---- The harness -------------------------------------------------------------------------------------
@@ -158,6 +159,8 @@ AM_TESTS_ENVIRONMENT = \
     PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG; \
     HWLOC_CFLAGS='$(HWLOC_CFLAGS)'; export HWLOC_CFLAGS; \
     OMPI_CFLAGS='$(OMPI_CFLAGS)'; export OMPI_CFLAGS; \
+    OMPI_LIBS='$(OMPI_LIBS)'; export OMPI_LIBS; \
+    FC='$(FC)'; export FC; \
     CLANG_FORMAT='$(CLANG_FORMAT)'; export CLANG_FORMAT; \
     CLANG_TIDY='$(CLANG_TIDY)'; export CLANG_TIDY; \
     CPPCHECK='$(CPPCHECK)'; export CPPCHECK; \
