@@ -6,7 +6,7 @@
 srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 . "$srcdir/tests/tap.sh"
 
-scenarios=18
+scenarios=19
 # Open MPI refuses root and more ranks than cores unless told; waiting ranks share cores here.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1

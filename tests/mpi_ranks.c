@@ -377,6 +377,31 @@ static bool late(void)
     return words(nap, 20, NULL, NULL);
 }
 
+static int lasts(const void *in, void *out, const void *shared)
+{
+    usleep(400000);
+    return hash(in, out, shared);
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* While one rank is inside an element that nobody can share, the others leave their cores to others: a rank
+   that asks for messages again and again takes a whole one. */
+static bool waits_asleep(void)
+{
+    const double before = cpu_seconds();
+    const bool ok = words(lasts, rank == 0 ? 1 : 0, NULL, NULL);
+    const double used = cpu_seconds() - before;
+    if (used > 0.2)
+        printf("rank %d: %.2f s of CPU time in 0.4 s of waiting\n", rank, used);
+    return ok && used <= 0.2;
+}
+
 static const struct {
     const char *name;
     bool (*run)(void);
@@ -399,6 +424,7 @@ static const struct {
     {"replicated_failures", replicated_failures},
     {"at_home", at_home},
     {"late", late},
+    {"waits_asleep", waits_asleep},
 };
 
 int mpi_ranks_main(int its_rank, int its_size)
