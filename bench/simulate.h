@@ -66,7 +66,8 @@ struct sim_event {
     int rank;
     int from;
     int job;
-    size_t base; /* number of the owner's first element */
+    unsigned generation; /* of the job's number */
+    size_t base;         /* number of the owner's first element */
     double cost_ns;
     struct fm_sched_message message;
 };
@@ -95,6 +96,8 @@ void sim_add(struct sim_queue *queue, int job, size_t base, size_t first, size_t
 struct sim_span sim_take(struct sim_queue *queue, size_t want);
 /* The next element of the latest span; the queue is not empty. */
 struct sim_span sim_next(struct sim_queue *queue);
+/* Takes all of a job out. */
+void sim_remove(struct sim_queue *queue, int job);
 
 /* ---- Ways of scheduling ---- */
 

@@ -114,3 +114,17 @@ struct sim_span sim_next(struct sim_queue *queue)
     drop_empty(&queue->spans);
     return next;
 }
+
+void sim_remove(struct sim_queue *queue, int job)
+{
+    for (struct sim_span **at = &queue->spans; *at != NULL;) {
+        struct sim_span *span = *at;
+        if (span->job != job) {
+            at = &span->next;
+            continue;
+        }
+        queue->count -= span->count;
+        *at = span->next;
+        free(span);
+    }
+}

@@ -4,20 +4,28 @@
  * latency plus size over bandwidth, and its sender and receiver a fixed time each, during which they handle
  * no other message. Threads take the next element of what lies at their rank.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "sched/tree.h"
 #include "simulate.h"
 
-enum { ARRIVAL, HANDLED, FINISH };
+enum { ARRIVAL, HANDLED, FINISH, WAKE };
+
+/* What has a job's number. */
+struct place {
+    size_t base;         /* number of its owner's first element */
+    unsigned generation; /* of those that have had it */
+};
 
 struct rank {
     struct fm_sched_ranks sched;
     struct sim_queue queue;
-    size_t *base_of; /* by job */
-    int base_room;
+    struct place *jobs;
+    int job_room;
     int number;
     int working;       /* threads inside an element */
+    double wake_at_ns; /* 0: it sleeps until something comes */
     double free_at_ns; /* for the next message */
     double arrived_ns; /* when what it sent last does */
     double learned_ns;
@@ -48,7 +56,7 @@ static void send(void *context, int to, const struct fm_sched_message *message,
                                  .what = ARRIVAL,
                                  .rank = to,
                                  .from = rank->number,
-                                 .base = run != NULL ? rank->base_of[run->job] : 0,
+                                 .base = run != NULL ? rank->jobs[run->job].base : 0,
                                  .message = *message});
 }
 
@@ -64,23 +72,69 @@ static size_t take(void *context, size_t want, struct fm_sched_run *run)
     return span.count;
 }
 
-static const struct fm_sched_ports ports = {.send = send, .unbegun = unbegun, .take = take};
-
 static void add_job(struct rank *rank, int job, size_t base, size_t first, size_t count)
 {
-    if (job >= rank->base_room) {
-        rank->base_room = 2 * job + 8;
-        rank->base_of = realloc(rank->base_of, (size_t)rank->base_room * sizeof(size_t));
-        if (rank->base_of == NULL)
+    if (job >= rank->job_room) {
+        const size_t room = 2 * (size_t)job + 8;
+        rank->jobs = realloc(rank->jobs, room * sizeof *rank->jobs);
+        if (rank->jobs == NULL)
             exit(1);
+        while (rank->job_room < (int)room)
+            rank->jobs[rank->job_room++] = (struct place){0};
     }
-    rank->base_of[job] = base;
+    rank->jobs[job].base = base;
+    rank->jobs[job].generation++;
     sim_add(&rank->queue, job, base, first, count);
 }
 
-static void turn(struct rank *rank)
+/* Elements that are in place; owners count them. */
+static void deliver(struct rank *rank, int job, size_t count)
 {
-    while (rank->working < sim.threads && rank->queue.count > 0) {
+    outcome.done += job == 0 ? count : 0;
+    (void)fm_sched_ranks_delivered(&rank->sched, job, count);
+}
+
+static bool again(void *context, int job, const struct fm_sched_run *run)
+{
+    struct rank *rank = context;
+    add_job(rank, job, rank->jobs[run->job].base, run->first, run->count);
+    return true;
+}
+
+static void accept(void *context, int job, const struct fm_sched_run *run)
+{
+    (void)job;
+    deliver(context, run->job, run->count);
+}
+
+static void cancel(void *context, int job)
+{
+    struct rank *rank = context;
+    rank->jobs[job].generation++;
+    sim_remove(&rank->queue, job);
+}
+
+static const struct fm_sched_ports ports = {.send = send,
+                                            .unbegun = unbegun,
+                                            .take = take,
+                                            .again = again,
+                                            .accept = accept,
+                                            .cancel = cancel};
+
+/* So that it looks when something is overdue. */
+static void set_alarm(struct rank *rank)
+{
+    const double at_ns = fm_sched_ranks_due_ns(&rank->sched);
+    if (!(at_ns < INFINITY) || (rank->wake_at_ns > now_ns && rank->wake_at_ns <= at_ns))
+        return;
+    rank->wake_at_ns = at_ns;
+    sim_push(&(struct sim_event){
+        .at_ns = at_ns > now_ns ? at_ns : now_ns, .what = WAKE, .rank = rank->number});
+}
+
+static void begin_elements(struct rank *rank)
+{
+    while (rank->working < sim.threads && rank->queue.count > 0 && !rank->sched.ended) {
         const struct sim_span next = sim_next(&rank->queue);
         const double cost = sim_time_ns(next.base + next.first, rank->number, now_ns);
         rank->working++;
@@ -91,11 +145,22 @@ static void turn(struct rank *rank)
                                      .what = FINISH,
                                      .rank = rank->number,
                                      .job = next.job,
+                                     .generation = rank->jobs[next.job].generation,
                                      .cost_ns = cost});
     }
-    rank->sched.busy = rank->working == sim.threads;
-    rank->sched.now_ns = now_ns;
-    fm_sched_ranks_turn(&rank->sched);
+}
+
+static void turn(struct rank *rank)
+{
+    size_t repeated;
+    do {
+        repeated = rank->sched.repeated;
+        begin_elements(rank);
+        rank->sched.busy = rank->working == sim.threads;
+        rank->sched.now_ns = now_ns;
+        fm_sched_ranks_turn(&rank->sched);
+    } while (rank->sched.repeated > repeated);
+    set_alarm(rank);
 }
 
 static void handle(struct rank *rank, const struct sim_event *event)
@@ -107,7 +172,7 @@ static void handle(struct rank *rank, const struct sim_event *event)
     if (job >= 0)
         add_job(rank, job, event->base, (size_t)event->message.first, (size_t)event->message.count);
     if (run.count > 0)
-        (void)fm_sched_ranks_delivered(&rank->sched, run.job, run.count);
+        deliver(rank, run.job, run.count);
     turn(rank);
 }
 
@@ -117,9 +182,9 @@ static void finish(struct rank *rank, const struct sim_event *event)
     rank->learned++;
     rank->learned_ns += event->cost_ns;
     rank->sched.cost_ns = rank->learned_ns / (double)rank->learned;
-    outcome.done++;
     overrun_ns += now_ns - outcome.begun_ns;
-    (void)fm_sched_ranks_delivered(&rank->sched, event->job, 1);
+    if (rank->jobs[event->job].generation == event->generation && !rank->sched.ended)
+        deliver(rank, event->job, 1);
     turn(rank);
 }
 
@@ -186,7 +251,9 @@ static void end(void)
         outcome.messages += handled;
         outcome.busiest = handled > outcome.busiest ? handled : outcome.busiest;
         free(ranks[r].sched.edges);
-        free(ranks[r].base_of);
+        free(ranks[r].jobs);
+        while (ranks[r].queue.count > 0) /* copies that came too late */
+            (void)sim_next(&ranks[r].queue);
         fm_sched_ranks_free(&ranks[r].sched);
     }
     free(ranks);
@@ -203,9 +270,13 @@ struct sim_outcome sim_fastmap(void)
     begin();
     while (sim_pop(&event)) {
         struct rank *rank = &ranks[event.rank];
+        if (event.what == WAKE && rank->sched.ended)
+            continue;
         now_ns = event.at_ns;
         if (event.what == FINISH) {
             finish(rank, &event);
+        } else if (event.what == WAKE) {
+            turn(rank);
         } else if (event.what == HANDLED) {
             handle(rank, &event);
         } else { /* its turn comes after what the rank handles already */

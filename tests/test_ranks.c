@@ -15,6 +15,7 @@
 
 #define RANKS_MOST 40
 #define EVENTS_MOST 1000000
+#define EVENT_NS 1e5 /* a tenth of an element */
 
 static uint64_t state;
 
@@ -62,7 +63,9 @@ static int size;
 static size_t in_flight;
 static unsigned char *computed[RANKS_MOST]; /* by owner: how often each element was */
 static size_t owned[RANKS_MOST];
-static bool repeats; /* results are sent twice */
+static bool repeats;      /* results are sent twice */
+static bool time_goes_on; /* so that leases become overdue */
+static int frozen = -1;   /* a rank that neither computes nor answers */
 
 static void post(int from, int to, const struct fm_sched_message *message, int owner)
 {
@@ -110,8 +113,6 @@ static size_t take(void *context, size_t want, struct fm_sched_run *run)
     return count;
 }
 
-static const struct fm_sched_ports ports = {.send = send, .unbegun = unbegun, .take = take};
-
 static void add_span(struct rank *rank, int job, int owner, size_t first, size_t count)
 {
     struct span *span = malloc(sizeof *span);
@@ -120,6 +121,43 @@ static void add_span(struct rank *rank, int job, int owner, size_t first, size_t
     rank->owner_of[job] = owner;
     rank->spans = span;
 }
+
+/* ---- Copies of what is out ---- */
+
+static void cancel(void *context, int job)
+{
+    for (struct span **at = &((struct rank *)context)->spans; *at != NULL;) {
+        struct span *span = *at;
+        if (span->job != job) {
+            at = &span->next;
+            continue;
+        }
+        *at = span->next;
+        free(span);
+    }
+}
+
+/* Without memory now and then. */
+static bool again(void *context, int job, const struct fm_sched_run *run)
+{
+    struct rank *rank = context;
+    add_span(rank, job, rank->owner_of[run->job], run->first, run->count);
+    return draw() % 8 != 0 || (cancel(context, job), false);
+}
+
+static void accept(void *context, int job, const struct fm_sched_run *run)
+{
+    struct rank *rank = context;
+    CHECK_EQ_INT(rank->owner_of[job], rank->owner_of[run->job]);
+    (void)fm_sched_ranks_delivered(&rank->sched, run->job, run->count);
+}
+
+static const struct fm_sched_ports ports = {.send = send,
+                                            .unbegun = unbegun,
+                                            .take = take,
+                                            .again = again,
+                                            .accept = accept,
+                                            .cancel = cancel};
 
 static void drop_spans(struct rank *rank)
 {
@@ -177,6 +215,8 @@ static void end(void)
     }
     CHECK_EQ_SIZE(in_flight, 0);
     repeats = false;
+    time_goes_on = false;
+    frozen = -1;
 }
 
 /* ---- Events ---- */
@@ -226,7 +266,7 @@ static bool any_letter(int *from, int *to)
         const unsigned at = (start + i) % (unsigned)(size * size);
         *from = (int)(at / (unsigned)size);
         *to = (int)(at % (unsigned)size);
-        if (queues[*from][*to].first != NULL)
+        if (queues[*from][*to].first != NULL && *to != frozen)
             return true;
     }
     return false;
@@ -250,13 +290,16 @@ static bool run_job(void (*disturb)(size_t event))
             disturb(event);
         if (draw() % 2 == 0 && any_letter(&from, &to))
             arrive(from, to);
-        else
+        else if (to != frozen)
             compute(&ranks[to]);
+        else
+            continue;
         if (ranks[to].sched.stopped || ranks[to].sched.code != 0) {
             while (ranks[to].spans != NULL && ranks[to].sched.code == 0)
                 compute(&ranks[to]); /* as skipped, they count as delivered */
             drop_spans(&ranks[to]);
         }
+        ranks[to].sched.now_ns = time_goes_on ? (double)event * EVENT_NS : 0;
         fm_sched_ranks_turn(&ranks[to].sched);
         if (!CHECK_TRUE(fm_sched_ranks_is_valid(&ranks[to].sched), "rank %d after event %zu", to,
                         event))
@@ -280,6 +323,16 @@ static void check_all_computed_once(void)
 
 /* ---- Tests ---- */
 
+static size_t strikes_at; /* the event before which a rank stops or fails the map */
+static int strikes;
+
+/* Strikes early and late; a late one may find the map over. */
+static void draw_strike(uint64_t seed)
+{
+    strikes = (int)(draw() % (unsigned)size);
+    strikes_at = draw() % ((uint64_t)16 << seed % 8);
+}
+
 TEST(each_element_is_computed_once_and_comes_home)
 {
     for (uint64_t seed = 1; seed <= 100; seed++) {
@@ -301,6 +354,42 @@ TEST(a_result_that_arrives_twice_is_accepted_once)
     }
 }
 
+/* A rank that owns nothing freezes in the middle, and thaws when all that the others own is delivered. */
+static void freeze_one(size_t event)
+{
+    size_t left = 0;
+    for (int r = 0; r < size; r++)
+        left += ranks[r].sched.own_left;
+    if (event == strikes_at && owned[strikes] == 0)
+        frozen = strikes;
+    if (left == 0)
+        frozen = -1;
+}
+
+TEST(what_a_silent_rank_holds_is_computed_by_its_giver)
+{
+    size_t repeated = 0;
+    int freezes = 0;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        begin(seed);
+        draw_strike(seed);
+        time_goes_on = true;
+        repeats = seed % 2 == 0;
+        freezes += owned[strikes] == 0 ? 1 : 0;
+        CHECK_TRUE(run_job(freeze_one), "seed %d does not end with %d ranks", (int)seed, size);
+        for (int r = 0; r < size; r++) {
+            CHECK_EQ_SIZE(ranks[r].sched.own_left, 0);
+            repeated += ranks[r].sched.repeated;
+            for (size_t i = 0; i < owned[r]; i++)
+                if (computed[r][i] == 0)
+                    (void)CHECK_TRUE(false, "element %zu of rank %d was never computed", i, r);
+        }
+        end();
+    }
+    CHECK_TRUE(freezes > 5 && repeated > 100, "%d ranks froze, %zu elements were repeated", freezes,
+               repeated);
+}
+
 TEST(work_reaches_ranks_that_own_none)
 {
     size_t given = 0;
@@ -312,16 +401,6 @@ TEST(work_reaches_ranks_that_own_none)
         end();
     }
     CHECK_TRUE(given > 1000, "only %zu elements moved", given);
-}
-
-static size_t strikes_at; /* the event before which a rank stops or fails the map */
-static int strikes;
-
-/* Strikes early and late; a late one may find the map over. */
-static void draw_strike(uint64_t seed)
-{
-    strikes = (int)(draw() % (unsigned)size);
-    strikes_at = draw() % ((uint64_t)16 << seed % 8);
 }
 
 static void stop_sometime(size_t event)

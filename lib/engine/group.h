@@ -45,11 +45,11 @@ struct fm_engine_job {
     char *memory;               /* inputs and outputs, where they are not the caller's */
     int slot;                   /* in the scheduler's ledger */
     size_t first;               /* index of its first element in the owner's map */
-    bool over;                  /* delivered: to be dropped by the thread that is inside, if any */
-    bool in_place;              /* an element's output replaces its input */
-    size_t skipped;             /* not computed, by whomever */
-    double busy_ns;             /* in elements, whoever computed them */
-    size_t away;                /* elements that others computed */
+    bool over;      /* delivered, or no more wanted: the thread that is inside, if any, drops it */
+    bool in_place;  /* an element's output replaces its input */
+    size_t skipped; /* not computed, by whomever */
+    double busy_ns; /* in elements, whoever computed them */
+    size_t away;    /* elements that others computed */
 };
 
 struct fm_engine_group {
@@ -75,6 +75,7 @@ struct fm_engine_group {
     uint64_t begun_ticks;
     _Atomic uint64_t looked_ticks; /* when anybody looked whether there was something to say, ... */
     _Atomic uint64_t polled_ticks; /* ... and asked the tier for messages */
+    _Atomic double due_ns;         /* from then on, until a lease is */
     _Atomic bool waiting;          /* the calling thread has nothing to compute */
     bool ported;                   /* the porter looks after it */
     int workers;                   /* most threads that computed */
@@ -109,6 +110,13 @@ void fm_engine_job_add(struct fm_engine_job *job, const struct fm_engine_tally *
 /* The scheduler's ports; context: the group. */
 size_t fm_engine_jobs_unbegun(void *context);
 size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run);
+bool fm_engine_jobs_again(void *context, int slot, const struct fm_sched_run *run);
+void fm_engine_jobs_accept(void *context, int slot, const struct fm_sched_run *run);
+void fm_engine_jobs_cancel(void *context, int slot);
+
+/* Puts outputs and failures of a run into its job. */
+void fm_engine_job_accept(struct fm_engine_group *group, const struct fm_sched_run *run,
+                          const struct fm_engine_tally *tally, const char *outputs);
 
 /* ---- talk.c ---- */
 
@@ -142,9 +150,10 @@ void fm_engine_talk_between(void *context);
 double fm_engine_talk_pause_ns(const struct fm_engine_group *group);
 bool fm_engine_talk_is_due(const struct fm_engine_group *group, double pause_ns);
 
-/* Waiting, without the mutex: for a message with that tag, by a rank that has waited idle_ns; for what does
-   not ring, by the same; for so long. */
-void fm_engine_wait_message(const struct fm_engine_world *world, int tag, double idle_ns);
+/* Waiting, without the mutex: for a message with that tag, by a rank that has waited idle_ns, at most for
+   most_ns; for what does not ring, by the same; for so long. */
+void fm_engine_wait_message(const struct fm_engine_world *world, int tag, double idle_ns,
+                            double most_ns);
 void fm_engine_wait_idle(const struct fm_engine_world *world, double idle_ns);
 void fm_engine_wait_ns(uint64_t ns);
 

@@ -131,7 +131,7 @@ size_t fm_engine_jobs_unbegun(void *context)
     size_t sum = 0;
     for (const struct fm_engine_job *job = group->queue; job != NULL; job = job->next)
         sum += job->work.n;
-    if (group->current != NULL)
+    if (group->current != NULL && !group->current->over)
         sum += fm_local_unbegun(group->current->run.frame);
     return sum;
 }
@@ -158,10 +158,66 @@ size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run)
         return take_queued(group, want, run);
     struct fm_engine_job *job = group->current;
     size_t first = 0;
-    if (job == NULL)
+    if (job == NULL || job->over)
         return 0;
     const size_t taken = fm_local_take(job->run.frame, want, &first);
     job->run.taken += taken;
     *run = (struct fm_sched_run){.job = job->slot, .first = job->first + first, .count = taken};
     return taken;
+}
+
+/* ---- Copies of what is out ---- */
+
+bool fm_engine_jobs_again(void *context, int slot, const struct fm_sched_run *run)
+{
+    struct fm_engine_group *group = context;
+    const struct fm_engine_job *from = group->jobs[run->job];
+    const struct fm_engine_header header = {
+        .message = {.first = run->first, .count = run->count, .cost_ns = group->sched.cost_ns},
+        .in_place = from->in_place};
+    const size_t offset = (run->first - from->first) * group->map->in_size;
+    const char *inputs = offset > 0 ? (const char *)from->work.in + offset : from->work.in;
+    struct fm_engine_job *job = fm_engine_job_make(group, slot, &header, inputs);
+    if (job != NULL && fm_engine_job_keep(group, job))
+        return true;
+    if (job != NULL)
+        fm_engine_job_drop(job);
+    return false;
+}
+
+void fm_engine_job_accept(struct fm_engine_group *group, const struct fm_sched_run *run,
+                          const struct fm_engine_tally *tally, const char *outputs)
+{
+    struct fm_engine_job *job = group->jobs[run->job];
+    const size_t size = group->map->out_size;
+    if (size > 0)
+        memcpy((char *)job->work.out + (run->first - job->first) * size, outputs,
+               run->count * size);
+    fm_engine_job_add(job, tally);
+    fm_engine_job_deliver(group, job, run->count);
+    fm_engine_job_release(group, job);
+}
+
+void fm_engine_jobs_accept(void *context, int slot, const struct fm_sched_run *run)
+{
+    struct fm_engine_group *group = context;
+    const struct fm_engine_job *copy = group->jobs[slot];
+    const struct fm_engine_tally tally = fm_engine_job_tally(copy);
+    fm_engine_job_accept(group, run, &tally, copy->work.out);
+}
+
+void fm_engine_jobs_cancel(void *context, int slot)
+{
+    struct fm_engine_group *group = context;
+    struct fm_engine_job *job = group->jobs[slot];
+    struct fm_engine_job **at = &group->queue;
+    group->jobs[slot] = NULL;
+    job->over = true;
+    while (*at != NULL && *at != job)
+        at = &(*at)->next;
+    if (*at == job)
+        *at = job->next;
+    if (job == group->current)
+        fm_local_stop(job->run.frame);
+    fm_engine_job_release(group, job);
 }

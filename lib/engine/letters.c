@@ -72,7 +72,8 @@ static bool look(struct fm_engine_world *world, uint64_t *idle_since)
         *idle_since = fm_base_ticks();
     else
         fm_engine_wait_message(world, fm_engine_letters_tag(world),
-                               fm_base_ticks_to_ns(fm_base_ticks() - *idle_since));
+                               fm_base_ticks_to_ns(fm_base_ticks() - *idle_since),
+                               FM_ENGINE_SILENT_NS);
     return true;
 }
 

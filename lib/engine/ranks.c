@@ -31,6 +31,9 @@
 #define RUN_BYTES_MOST ((size_t)1 << 30)
 #define BYTE_NS 0.4       /* packed, moved and unpacked */
 #define AWAY_SECONDS 10.0 /* then ranks that have not come are named */
+/* After a map that is complete only such messages need have left: the end is one; a larger one carries what
+   was computed twice, and goes on without us. */
+#define SMALL_BYTES ((size_t)4096)
 #define SHORT_NS 100000.0 /* a shorter map is over before anybody would miss this rank */
 
 /* ---- Computing ---- */
@@ -88,7 +91,7 @@ static void compute(struct fm_engine_group *group, struct fm_engine_job *job)
     }
     if (atomic_load_explicit(&run->stopped, memory_order_relaxed))
         fm_sched_ranks_stop(&group->sched);
-    if (group->sched.code == 0)
+    if (group->sched.code == 0 && !job->over)
         fm_engine_job_deliver(group, job, mine);
     group->current = NULL;
     fm_engine_job_release(group, job);
@@ -120,7 +123,8 @@ static void name_missing(const struct fm_engine_group *group)
 static void wait_message(struct fm_engine_group *group, double idle_ns)
 {
     atomic_store_explicit(&group->waiting, true, memory_order_relaxed);
-    fm_engine_wait_message(group->world, group->tag, idle_ns);
+    fm_engine_wait_message(group->world, group->tag, idle_ns,
+                           atomic_load_explicit(&group->due_ns, memory_order_relaxed));
     atomic_store_explicit(&group->waiting, false, memory_order_relaxed);
 }
 
@@ -192,10 +196,10 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
 static void leave(struct fm_engine_group *group)
 {
     const struct fm_tier_ranks *tier = group->world->tier;
-    while (!tier->is_flushed())
+    while (!tier->is_flushed(group->sched.code == 0 ? SMALL_BYTES : SIZE_MAX))
         sched_yield();
     for (int i = 0; i < group->job_slots; i++)
-        if (group->jobs[i] != NULL && group->jobs[i] != &group->own) /* the map was wrong */
+        if (group->jobs[i] != NULL && group->jobs[i] != &group->own) /* nobody wants them */
             fm_engine_job_drop(group->jobs[i]);
     fm_engine_block_forget(group);
     free(group->counts);

@@ -71,8 +71,12 @@ static void send(void *context, int rank, const struct fm_sched_message *message
     fm_engine_talk_post(group->world, group->tag, rank, &header, payload, payload_bytes);
 }
 
-const struct fm_sched_ports fm_engine_talk_ports = {
-    .send = send, .unbegun = fm_engine_jobs_unbegun, .take = fm_engine_jobs_take};
+const struct fm_sched_ports fm_engine_talk_ports = {.send = send,
+                                                    .unbegun = fm_engine_jobs_unbegun,
+                                                    .take = fm_engine_jobs_take,
+                                                    .again = fm_engine_jobs_again,
+                                                    .accept = fm_engine_jobs_accept,
+                                                    .cancel = fm_engine_jobs_cancel};
 
 /* Those who serve learn from it what is to be computed. To others any message says as much, so none is sent
    to them by a rank that will say something soon. */
@@ -111,20 +115,6 @@ static void receive_inputs(struct fm_engine_group *group, int slot,
     fm_sched_ranks_fail(&group->sched, FASTMAP_ERR_MEMORY);
 }
 
-static void receive_outputs(struct fm_engine_group *group, const struct fm_sched_run *run,
-                            const struct fm_engine_header *header, const char *payload)
-{
-    struct fm_engine_job *job = group->jobs[run->job];
-    const size_t size = group->map->out_size;
-    if (size > 0)
-        memcpy((char *)job->work.out + (run->first - job->first) * size, payload,
-               run->count * size);
-    job->away += run->count;
-    fm_engine_job_add(job, &header->tally);
-    fm_engine_job_deliver(group, job, run->count);
-    fm_engine_job_release(group, job);
-}
-
 static size_t payload_expected(const struct fm_engine_group *group,
                                const struct fm_sched_message *message)
 {
@@ -148,8 +138,10 @@ static void receive_sched(struct fm_engine_group *group, int from,
     fm_sched_ranks_receive(&group->sched, from, &header->message, &slot, &run);
     if (slot >= 0 && group->sched.code == 0)
         receive_inputs(group, slot, header, payload);
-    if (run.count > 0)
-        receive_outputs(group, &run, header, payload);
+    if (run.count > 0) {
+        group->jobs[run.job]->away += run.count;
+        fm_engine_job_accept(group, &run, &header->tally, payload);
+    }
 }
 
 void fm_engine_talk_receive(void *context, int from, char *bytes, size_t size)
@@ -222,9 +214,12 @@ void fm_engine_talk_decide(struct fm_engine_group *group)
     group->sched.now_ns = fm_base_ticks_to_ns(now - group->begun_ticks);
     group->sched.link.latency_ns = LATENCY_NS + silence_ns(group);
     fm_sched_ranks_turn(&group->sched);
-    if (group->sched.stopped || group->sched.code != 0)
+    if (group->sched.stopped || group->sched.ended)
         halt(group);
     atomic_store_explicit(&group->looked_ticks, now, memory_order_relaxed);
+    atomic_store_explicit(&group->due_ns,
+                          fm_sched_ranks_due_ns(&group->sched) - group->sched.now_ns,
+                          memory_order_relaxed);
 }
 
 static bool talk(struct fm_engine_group *group)
@@ -301,7 +296,8 @@ void fm_engine_wait_idle(const struct fm_engine_world *world, double idle_ns)
 }
 
 /* A bell ends the sleep, so it may be long; being woken takes longer than having looked at it. */
-void fm_engine_wait_message(const struct fm_engine_world *world, int tag, double idle_ns)
+void fm_engine_wait_message(const struct fm_engine_world *world, int tag, double idle_ns,
+                            double most_ns)
 {
     const struct fm_tier_ranks *tier = world->tier;
     const double eager_ns = world->crowded ? CROWDED_EAGER_NS : EAGER_NS;
@@ -313,6 +309,6 @@ void fm_engine_wait_message(const struct fm_engine_world *world, int tag, double
     }
     while (idle_ns < eager_ns && fm_base_ticks() - begun < eager && !tier->stirs(tag))
         sched_yield();
-    if (!tier->stirs(tag))
-        tier->rest((uint64_t)FM_ENGINE_SILENT_NS);
+    if (!tier->stirs(tag) && most_ns > 0)
+        tier->rest((uint64_t)(most_ns < FM_ENGINE_SILENT_NS ? most_ns : FM_ENGINE_SILENT_NS));
 }

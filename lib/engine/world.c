@@ -146,7 +146,7 @@ static void say_goodbye(void)
         if (world.roles[i] != FM_ENGINE_ROLE_CALLS)
             fm_engine_talk_post(&world, fm_engine_letters_tag(&world), world.edges[i].rank,
                                 &goodbye, NULL, 0);
-    while (!world.tier->is_flushed())
+    while (!world.tier->is_flushed(SIZE_MAX))
         sched_yield();
     world.parted = true;
 }

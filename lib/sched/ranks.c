@@ -8,13 +8,15 @@
 #include "sched/ranks.h"
 
 #include <fastmap.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sched/split.h"
 
-#define FREE (-2)
 #define OWN (-1)
+#define FREE (-2)
+#define AGAIN (-3)
 /* Of what the split equation grants, so much is given at once; the rest follows when it is asked for
    again. Estimates are means, and what stays can still go to whoever turns out to need it. With more,
    fewer messages and more bytes; the threads are as busy from 0.4 to 1 (bench/simulate). */
@@ -26,6 +28,11 @@
 /* Latencies before a thread is expected to run out that its rank asks for more. */
 #define LOOK_AHEAD 10
 #define BEGUN 0.5 /* of an element, by each thread */
+/* A lease is overdue when it is late by so many elements' time and by such a part of the time that it should
+   take, and its thief silent when it has not answered for so many latencies. */
+#define LATE_ELEMENTS 4
+#define LATE_PART 0.5
+#define SILENT 4
 
 /* ---- Ledger ---- */
 
@@ -80,6 +87,14 @@ static struct fm_sched_lease *lease_find(const struct fm_sched_ranks *ranks, int
     return NULL;
 }
 
+static int copy_of(const struct fm_sched_ranks *ranks, uint64_t lease)
+{
+    for (int i = 0; i < ranks->job_slots; i++)
+        if (ranks->jobs[i].giver == AGAIN && ranks->jobs[i].lease == lease)
+            return i;
+    return -1;
+}
+
 /* ---- Messages ---- */
 
 static void send(struct fm_sched_ranks *ranks, int rank, const struct fm_sched_message *message,
@@ -112,6 +127,96 @@ static struct fm_sched_edge *edge_of(const struct fm_sched_ranks *ranks, int ran
         if (ranks->edges[i].rank == rank)
             return &ranks->edges[i];
     return NULL;
+}
+
+/* ---- Copies of what is out ---- */
+
+/* The lease has ended, and so has what is computed of its elements here. Copies of parts of a copy are closed
+   in the same way. */
+static void close_lease(struct fm_sched_ranks *ranks, struct fm_sched_lease *lease)
+{
+    const int copy = lease->again ? copy_of(ranks, lease->number) : -1;
+    edge_of(ranks, lease->thief)->away -= lease->run.count;
+    lease->number = 0;
+    if (copy < 0)
+        return;
+    for (int i = 0; i < ranks->lease_slots; i++)
+        if (ranks->leases[i].number != 0 && ranks->leases[i].run.job == copy)
+            close_lease(ranks, &ranks->leases[i]);
+    ranks->jobs[copy].giver = FREE;
+    ranks->ports->cancel(ranks->context, copy);
+}
+
+/* The copy is complete: its outputs are the lease's. */
+static void accept_copy(struct fm_sched_ranks *ranks, int copy)
+{
+    for (int i = 0; i < ranks->lease_slots; i++) {
+        struct fm_sched_lease *lease = &ranks->leases[i];
+        if (lease->number == 0 || lease->number != ranks->jobs[copy].lease)
+            continue;
+        const struct fm_sched_run run = lease->run;
+        lease->again = false;
+        close_lease(ranks, lease);
+        ranks->ports->accept(ranks->context, copy, &run);
+        return;
+    }
+}
+
+/* It has as long again as it has had: its thief works at it, or there is no memory for a copy. */
+static void extend(const struct fm_sched_ranks *ranks, struct fm_sched_lease *lease)
+{
+    lease->asked = false;
+    lease->due_ns = 2 * ranks->now_ns - lease->given_ns;
+}
+
+static void compute_again(struct fm_sched_ranks *ranks, struct fm_sched_lease *lease)
+{
+    const struct fm_sched_message given = {
+        .lease = lease->number, .first = lease->run.first, .count = lease->run.count};
+    const int job = job_open(ranks, AGAIN, &given);
+    lease->again = job >= 0 && ranks->ports->again(ranks->context, job, &lease->run);
+    if (lease->again) {
+        ranks->repeated += lease->run.count;
+        return;
+    }
+    if (job >= 0)
+        ranks->jobs[job].giver = FREE;
+    extend(ranks, lease);
+}
+
+static void remind(struct fm_sched_ranks *ranks, struct fm_sched_lease *lease)
+{
+    const struct fm_sched_message ping = {.kind = FM_SCHED_PING, .lease = lease->number};
+    lease->asked = true;
+    lease->due_ns = ranks->now_ns + SILENT * ranks->link.latency_ns;
+    send(ranks, lease->thief, &ping, NULL);
+}
+
+/* The lease that is overdue first, of those that are not computed here already. */
+static struct fm_sched_lease *first_due(const struct fm_sched_ranks *ranks)
+{
+    struct fm_sched_lease *first = NULL;
+    for (int i = 0; i < ranks->lease_slots; i++) {
+        struct fm_sched_lease *lease = &ranks->leases[i];
+        if (lease->number != 0 && !lease->again && (first == NULL || lease->due_ns < first->due_ns))
+            first = lease;
+    }
+    return first;
+}
+
+static void see_to(struct fm_sched_ranks *ranks, struct fm_sched_lease *lease)
+{
+    if (lease->asked)
+        compute_again(ranks, lease);
+    else
+        remind(ranks, lease);
+}
+
+double fm_sched_ranks_due_ns(const struct fm_sched_ranks *ranks)
+{
+    const struct fm_sched_lease *first = first_due(ranks);
+    const bool idle = !ranks->busy && !ranks->stopped && !ranks->ended && ranks->cost_ns > 0;
+    return idle && first != NULL ? first->due_ns : INFINITY;
 }
 
 /* ---- The turn ---- */
@@ -179,6 +284,17 @@ static size_t grant(const struct fm_sched_ranks *ranks, size_t left,
     return granted < ranks->link.run_most ? granted : ranks->link.run_most;
 }
 
+/* When the result of so many elements is overdue. */
+static double due_ns(const struct fm_sched_ranks *ranks, const struct fm_sched_edge *edge,
+                     size_t count)
+{
+    const double takes_ns =
+        dry_ns(ranks, edge) + ranks->link.latency_ns +
+        (double)count * (ranks->cost_ns / edge->demand + ranks->link.element_ns);
+    return ranks->now_ns + (1 + LATE_PART) * takes_ns + LATE_ELEMENTS * ranks->cost_ns +
+           ranks->link.latency_ns;
+}
+
 /* Gives to one edge; false: nothing could be given. */
 static bool give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_t count)
 {
@@ -189,8 +305,11 @@ static bool give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_
     run.count = ranks->ports->take(ranks->context, count, &run);
     if (run.count == 0)
         return false;
-    *lease =
-        (struct fm_sched_lease){.number = ++ranks->next_number, .thief = edge->rank, .run = run};
+    *lease = (struct fm_sched_lease){.number = ++ranks->next_number,
+                                     .thief = edge->rank,
+                                     .given_ns = ranks->now_ns,
+                                     .due_ns = due_ns(ranks, edge, run.count),
+                                     .run = run};
     const struct fm_sched_message message = {
         .kind = FM_SCHED_GIVE,
         .cost_ns = ranks->cost_ns,
@@ -329,8 +448,11 @@ void fm_sched_ranks_turn(struct fm_sched_ranks *ranks)
     if (!ranks->stopped)
         unbegun = serve(ranks, unbegun);
     report(ranks, unbegun);
-    if (!ranks->stopped && !ranks->ended)
-        ask(ranks, unbegun);
+    if (ranks->stopped || ranks->ended)
+        return;
+    ask(ranks, unbegun);
+    if (unbegun == 0 && fm_sched_ranks_due_ns(ranks) <= ranks->now_ns)
+        see_to(ranks, first_due(ranks));
 }
 
 bool fm_sched_ranks_is_asked(const struct fm_sched_ranks *ranks)
@@ -364,8 +486,25 @@ static void receive_result(struct fm_sched_ranks *ranks, int from,
     if (lease == NULL || lease->run.count != message->count || ranks->code != 0)
         return;
     *run = lease->run;
-    lease->number = 0;
-    edge_of(ranks, from)->away -= run->count;
+    close_lease(ranks, lease);
+}
+
+/* A result that is on its way is answer enough. */
+static void receive_ping(struct fm_sched_ranks *ranks, int from,
+                         const struct fm_sched_message *message)
+{
+    const struct fm_sched_message pong = {.kind = FM_SCHED_PONG, .lease = message->lease};
+    for (int i = 0; i < ranks->job_slots && !ranks->ended; i++)
+        if (ranks->jobs[i].giver == from && ranks->jobs[i].lease == message->lease)
+            send(ranks, from, &pong, NULL);
+}
+
+static void receive_pong(const struct fm_sched_ranks *ranks, int from,
+                         const struct fm_sched_message *message)
+{
+    struct fm_sched_lease *lease = lease_find(ranks, from, message->lease);
+    if (lease != NULL && !lease->again)
+        extend(ranks, lease);
 }
 
 static void receive_ask(const struct fm_sched_ranks *ranks, struct fm_sched_edge *edge,
@@ -397,6 +536,8 @@ void fm_sched_ranks_receive(struct fm_sched_ranks *ranks, int from,
             receive_ask(ranks, edge, message);
         break;
     case FM_SCHED_STOP: fm_sched_ranks_stop(ranks); break;
+    case FM_SCHED_PING: receive_ping(ranks, from, message); break;
+    case FM_SCHED_PONG: receive_pong(ranks, from, message); break;
     case FM_SCHED_END:
         edge->ended = true;
         if (ranks->code == 0)
@@ -414,6 +555,11 @@ bool fm_sched_ranks_delivered(struct fm_sched_ranks *ranks, int job, size_t coun
         ranks->own_left -= count;
     if (j->left > 0 || j->giver == OWN)
         return false;
+    if (j->giver == AGAIN) {
+        j->giver = FREE;
+        accept_copy(ranks, job);
+        return true;
+    }
     if (!ranks->ended) {
         const struct fm_sched_message message = {
             .kind = FM_SCHED_RESULT, .lease = j->lease, .count = j->count};

@@ -20,6 +20,11 @@
  * do as the giver gets nothing. Work that was given can be given on; its results return the way it came,
  * whole leases at a time, and each lease is accepted once.
  *
+ * What a neighbour still holds when it is overdue and does not answer (its processor is taken by others, its
+ * node is in trouble), its giver computes again if it has nothing else to do, from a copy: a job of its own,
+ * whose elements can be given on like others. Whichever comes first closes the lease, and the other is
+ * dropped. Somebody who answers is inside a long element, which nobody else would finish sooner.
+ *
  * An element goes only to somebody who would begin it sooner, and threads without work have the first claim
  * on what arrives at their rank: without these two rules the last elements are passed around for ever.
  *
@@ -30,6 +35,8 @@
  *     DONE     child to parent: all elements owned in this subtree are delivered; asks like ASK as well
  *     STOP     begin no more elements (an element failed, and the map's policy is to stop)
  *     END      the map is over
+ *     PING     lease: is it being worked at?
+ *     PONG     it is
  *
  * The root sends END to its children when everything is done, who pass it on, and each leaves at once: the
  * root of a map that it owns waits for nobody. Nothing but asks can be in flight then; the tier drops what
@@ -50,7 +57,9 @@ enum fm_sched_kind {
     FM_SCHED_RESULT,
     FM_SCHED_DONE,
     FM_SCHED_STOP,
-    FM_SCHED_END
+    FM_SCHED_END,
+    FM_SCHED_PING,
+    FM_SCHED_PONG
 };
 
 struct fm_sched_message {
@@ -60,7 +69,7 @@ struct fm_sched_message {
     double dry_ns;  /* ASK, DONE: until these threads have nothing to do, on average */
     bool idle;      /* ASK, DONE */
     double cost_ns; /* GIVE: an element's on one thread, as far as known */
-    uint64_t lease; /* GIVE, RESULT: the giver's number for it */
+    uint64_t lease; /* GIVE, RESULT, PING, PONG: the giver's number for it */
     uint64_t first; /* GIVE: index in the owner's map */
     uint64_t count; /* GIVE, RESULT: elements */
 };
@@ -81,6 +90,13 @@ struct fm_sched_ports {
     /* Takes up to `want` of them, a contiguous run of one job, out of the reach of this rank's threads.
        Returns how many. */
     size_t (*take)(void *context, size_t want, struct fm_sched_run *run);
+    /* Makes a new job out of a copy of that run, to be computed. False: no memory. */
+    bool (*again)(void *context, int job, const struct fm_sched_run *run);
+    /* Such a job is complete, and the first: its outputs belong to that run, for which
+       fm_sched_ranks_delivered() is to follow. */
+    void (*accept)(void *context, int job, const struct fm_sched_run *run);
+    /* A job is computed for nothing: forget it. */
+    void (*cancel)(void *context, int job);
 };
 
 /* What it costs to move elements on an edge: measured, or a first guess of it. */
@@ -106,8 +122,8 @@ struct fm_sched_edge {
 };
 
 struct fm_sched_job {
-    int giver; /* rank; -1: an own map; -2: the slot is free */
-    uint64_t lease;
+    int giver;      /* rank; -1: an own map; -2: the slot is free; -3: a copy of what is out */
+    uint64_t lease; /* the giver's number for it; of a copy: this rank's for what is out */
     size_t first;
     size_t count;
     size_t left; /* not delivered */
@@ -116,6 +132,10 @@ struct fm_sched_job {
 struct fm_sched_lease {
     uint64_t number; /* 0: the slot is free */
     int thief;
+    double given_ns;
+    double due_ns; /* then something is to be done about it */
+    bool asked;    /* whether it is being worked at */
+    bool again;    /* is computed here, too */
     struct fm_sched_run run;
 };
 
@@ -143,6 +163,7 @@ struct fm_sched_ranks {
     uint64_t sent;
     uint64_t received;
     size_t given;
+    size_t repeated; /* elements of copies */
 };
 
 /* Prepares a rank for a map of which it owns n elements; their job is number 0 (also where n is 0). edges:
@@ -167,6 +188,9 @@ bool fm_sched_ranks_delivered(struct fm_sched_ranks *ranks, int job, size_t coun
 
 /* What follows from all that: gives, asks, reports. To be called after every event, and now and then. */
 void fm_sched_ranks_turn(struct fm_sched_ranks *ranks);
+
+/* When a lease is due, if nothing else happens to this rank before; INFINITY: never. */
+double fm_sched_ranks_due_ns(const struct fm_sched_ranks *ranks);
 
 /* Whether somebody asks: time alone can change what he gets. */
 bool fm_sched_ranks_is_asked(const struct fm_sched_ranks *ranks);

@@ -61,8 +61,9 @@ struct fm_tier_ranks {
     /* Sleeps until a message from a rank of this node comes (where these ring), at most for so long. May be
        called at any time by any thread. */
     void (*rest)(uint64_t ns);
-    /* Whether all that was sent has left. */
-    bool (*is_flushed)(void);
+    /* Whether all messages of at most so many bytes that were sent have left. What has not by the end of the
+       job, because nobody waited for it any more, is lost. */
+    bool (*is_flushed)(size_t most_bytes);
     /* Begins to bring together what all ranks have of an array of elements of element_bytes each: rank r has
        count[r] of them from first[r] on. Collective; the arrays stay untouched until gather_is_done(). False:
        no memory, on this rank at least. */

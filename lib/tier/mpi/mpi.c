@@ -312,10 +312,13 @@ static void sweep_sent(void)
     }
 }
 
-static bool is_flushed(void)
+static bool is_flushed(size_t most_bytes)
 {
     sweep_sent();
-    return mpi.sending == NULL;
+    for (const struct transfer *t = mpi.sending; t != NULL; t = t->next)
+        if (t->size <= most_bytes)
+            return false;
+    return true;
 }
 
 /* Whether all that has been announced has come. */
