@@ -11,7 +11,9 @@ c_tests = tests/test_base tests/test_settings tests/test_wire_worker $(fuzz_test
 fuzz_tests = tests/fuzz/test_fuzz_settings tests/fuzz/test_fuzz_worker
 fortran_tests = tests/test_fortran
 # Of fastmapd, on its parts.
-service_tests = tests/fastmapd/test_ledger
+service_tests = tests/fastmapd/test_ledger tests/fastmapd/test_parts tests/fuzz/test_fuzz_target \
+    tests/fuzz/test_fuzz_terms tests/fuzz/test_fuzz_daemon
+service_scripts = tests/fastmapd/daemon.sh tests/fastmapd/hostile.sh tests/fastmapd/protocol.sh
 shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh tests/slurm.sh
 installed_tests = tests/exports.sh tests/install.sh tests/worker.sh tests/program.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
@@ -28,6 +30,13 @@ tests_test_settings_LDADD = $(test_internal)
 # It fails one allocation after the other.
 tests_test_settings_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_fastmapd_test_ledger_LDADD = $(test_service)
+tests_fastmapd_test_parts_LDADD = $(test_service)
+tests_fuzz_test_fuzz_target_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_target.c
+tests_fuzz_test_fuzz_target_LDADD = $(test_service)
+tests_fuzz_test_fuzz_terms_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_terms.c
+tests_fuzz_test_fuzz_terms_LDADD = $(test_service)
+tests_fuzz_test_fuzz_daemon_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_daemon.c
+tests_fuzz_test_fuzz_daemon_LDADD = $(test_service)
 # The daemon over a pool and a store that do as the tests say.
 tests_fastmapd_fastmapd_fake_SOURCES = launchers/fastmapd/main.c tests/fastmapd/fake_pool.c tests/fastmapd/fake_store.c
 tests_fastmapd_fastmapd_fake_CPPFLAGS = $(AM_CPPFLAGS) -DFMD_VERSION='"$(PACKAGE_VERSION)"'
@@ -77,11 +86,13 @@ check_PROGRAMS += $(service_tests) tests/fastmapd/fastmapd_fake
 TESTS += $(service_tests)
 check_PROGRAMS += $(pool_tests) $(pool_prisoners)
 TESTS += $(pool_tests)
+TESTS += $(service_scripts)
 endif
 if HAVE_OPENSSL
-check_PROGRAMS += tests/test_service
-TESTS += tests/test_service
-tests_test_service_SOURCES = tests/test_service.c tests/fuzz/fuzz_service.c
+check_PROGRAMS += tests/test_service tests/fuzz/test_fuzz_service
+TESTS += tests/test_service tests/fuzz/test_fuzz_service
+tests_fuzz_test_fuzz_service_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_service.c
+tests_fuzz_test_fuzz_service_LDADD = libtest.la libfastmap-service.la
 tests_test_service_LDADD = libtest.la libfastmap-service.la
 endif
 endif
@@ -138,6 +149,7 @@ libtest_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS) -pthread
 libtest_la_LIBADD = $(CUNIT_LIBS) -lpthread
 
 EXTRA_DIST += tests/worker/plugin.c tests/worker/program.c tests/worker/program.cpp tests/worker/program.f90
+EXTRA_DIST += tests/fastmapd/daemon_tap.sh $(service_scripts)
 EXTRA_DIST += tests/tap.sh tests/nodes.sh tests/count.sh tests/tsan.supp $(shell_tests) $(installed_tests) $(lint_tests)
 
 # ---- The harness -------------------------------------------------------------------------------------

@@ -11,8 +11,6 @@
 #include "service/token.h"
 #include "test.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define TOKEN "fm1_0001020304050607_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 static void known_token(char text[FM_SERVICE_TOKEN_BYTES])
@@ -156,30 +154,4 @@ TEST(a_receipt_is_read_whole_or_not_at_all)
     CHECK_TRUE(found.span == 7 && found.failure[0].code == -3 && found.failure[0].count == 8 &&
                    found.failure[1].index == 7,
                "%s", RECEIPT);
-}
-
-/* A cheap generator: the inputs must be the same in every run. */
-static uint32_t next(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
-TEST(readers_survive_mutated_texts)
-{
-    static const char *const seeds[] = {TOKEN, RECEIPT};
-    uint32_t state = 1;
-    for (int round = 0; round < 200000; round++) {
-        char text[512];
-        size_t length = strlen(seeds[round % 2]);
-        memcpy(text, seeds[round % 2], length);
-        for (uint32_t edits = next(&state) % 4; edits > 0; edits--) {
-            const size_t at = next(&state) % length;
-            if (next(&state) % 4 == 0)
-                length = at + 1;
-            text[at] = next(&state) % 2 == 0 ? seeds[1][next(&state) % strlen(RECEIPT)]
-                                             : (char)next(&state);
-        }
-        LLVMFuzzerTestOneInput((const uint8_t *)text, length);
-    }
 }

@@ -36,7 +36,8 @@ static uint64_t part_of(const struct sockaddr *address)
 static unsigned place_of(const struct fmd_attempts *attempts, const struct sockaddr *address)
 {
     uint64_t hash = (part_of(address) ^ attempts->secret[0]) * attempts->secret[1];
-    hash = (hash ^ hash >> 32) * attempts->secret[1];
+    hash = (hash ^ hash >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    hash = (hash ^ hash >> 27) * UINT64_C(0x94d049bb133111eb);
     return (unsigned)(hash >> 52) % FMD_ATTEMPTS_PLACES;
 }
 

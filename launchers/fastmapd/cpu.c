@@ -62,9 +62,10 @@ const char *fmd_cpu_features(void)
 bool fmd_cpu_has(const char *feature)
 {
     const size_t length = strlen(feature);
+    if (length == 0)
+        return false;
     for (const char *at = fmd_cpu_features(); (at = strstr(at, feature)) != NULL; at += length)
-        if ((at == features || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0') &&
-            length > 0)
+        if ((at == features || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
             return true;
     return false;
 }

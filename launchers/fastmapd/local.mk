@@ -40,4 +40,10 @@ libfastmapd_la_LIBADD = libfastmap-service.la libfastmap-internal.la $(SERVICE_L
 
 # Of the library's own parts it has only some, and hwloc is not among what they need.
 fastmapd_ldflags = $(AM_LDFLAGS) -Wl,--as-needed
+
+sbin_PROGRAMS += fastmapd
+fastmapd_SOURCES = launchers/fastmapd/main.c
+fastmapd_CPPFLAGS = $(libfastmapd_la_CPPFLAGS)
+fastmapd_LDADD = libfastmapd.la libfastmapd-pool.la libfastmap-internal.la
+fastmapd_LDFLAGS = $(fastmapd_ldflags)
 endif

@@ -2,35 +2,24 @@
 /*
  * The readers of tokens and receipts on arbitrary bytes. Beside what the sanitizers see, it pins that what
  * is accepted is written back as a text that reads the same, and that a token has one spelling.
- *
- * By itself: clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Ilib
- * tests/fuzz/fuzz_service.c lib/service/{hex,receipt,token}.c -lcrypto. In `make check`, test_service.c
- * runs it on mutated texts.
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "service/receipt.h"
 #include "service/token.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool is_so)
-{
-    if (!is_so)
-        abort();
-}
+const char fuzz_corpus[] = "service";
 
 static void try_token(const char *text, size_t length)
 {
     char id[FM_SERVICE_ID_BYTES] = "untouched";
     if (!fm_service_token_parse(text, length, id)) {
-        expect(strcmp(id, "untouched") == 0);
+        fuzz_expect(strcmp(id, "untouched") == 0);
         return;
     }
-    expect(fm_service_id_is_valid(id) && length == FM_SERVICE_TOKEN_BYTES - 1);
-    expect(memcmp(text + 4, id, strlen(id)) == 0);
+    fuzz_expect(fm_service_id_is_valid(id) && length == FM_SERVICE_TOKEN_BYTES - 1);
+    fuzz_expect(memcmp(text + 4, id, strlen(id)) == 0);
 }
 
 static void try_receipt(const char *text)
@@ -40,12 +29,12 @@ static void try_receipt(const char *text)
     memset(&again, 0x5a, sizeof again);
     if (!fm_service_receipt_parse(text, &receipt))
         return;
-    expect(receipt.charge >= 0 && receipt.spent >= 0 && receipt.left >= 0);
+    fuzz_expect(receipt.charge >= 0 && receipt.spent >= 0 && receipt.left >= 0);
     char written[FM_SERVICE_RECEIPT_BYTES], rewritten[FM_SERVICE_RECEIPT_BYTES];
-    expect(fm_service_receipt_format(&receipt, written) < sizeof written);
-    expect(fm_service_receipt_parse(written, &again));
+    fuzz_expect(fm_service_receipt_format(&receipt, written) < sizeof written);
+    fuzz_expect(fm_service_receipt_parse(written, &again));
     fm_service_receipt_format(&again, rewritten);
-    expect(strcmp(written, rewritten) == 0);
+    fuzz_expect(strcmp(written, rewritten) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

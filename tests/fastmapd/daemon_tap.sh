@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=sh
+# What the tests of a running fastmapd share, after tap.sh: starting and stopping one over its own state folder, and
+# the functions of docs/PROTOCOL.md, part 2, taken from there. Each test talks to loopback, on a port that the system
+# chose.
+
+fake=$builddir/tests/fastmapd/fastmapd_fake
+daemon=${daemon:-$fake}
+folder=$tap_scratch/state
+pid=
+
+# start [FLAG...]: returns when it listens. $FASTMAP_URL and, for a fresh ledger, $FASTMAP_TOKEN are set.
+start() {
+    rm -f "$folder/url"
+    "$daemon" --state "$folder" "$@" >"$tap_scratch/out" 2>>"$tap_scratch/log" &
+    pid=$!
+    tries=0
+    while [ ! -f "$folder/url" ] && kill -0 "$pid" 2>/dev/null && [ $tries -lt 400 ]; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+    FASTMAP_URL=$(cat "$folder/url" 2>/dev/null)
+    FASTMAP_CERTIFICATE=$folder/certificate.pem
+    if grep -q '^token' "$tap_scratch/out"; then
+        FASTMAP_TOKEN=$(awk '/^token/ { print $2 }' "$tap_scratch/out")
+        use "$FASTMAP_TOKEN"
+    fi
+}
+
+stop() {
+    [ -z "$pid" ] || kill "${1:--TERM}" "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+    stopped=$?
+    pid=
+}
+trap 'stop -KILL 2>/dev/null; rm -rf "$tap_scratch"' EXIT
+
+admin() {
+    "$daemon" --state "$folder" "$@"
+}
+
+# The examples of the protocol, a block a file: example-1 defines the functions.
+(cd "$tap_scratch" && awk '
+    /^```sh$/ { n++; inside = 1; next }
+    /^```$/ { inside = 0 }
+    inside { print >("example-" n) }
+' "$srcdir/docs/PROTOCOL.md")
+
+# use TOKEN: who signs from now on.
+use() {
+    FASTMAP_TOKEN=$1
+    # shellcheck source=/dev/null
+    . "$tap_scratch/example-1"
+}
+
+# word NAME: of the JSON on standard input.
+word() {
+    sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p"
+}
+
+# refusal METHOD TARGET [FILE]: the status and the error's word.
+refusal() {
+    answer=$(call "$@") || answer=
+    echo "$(sed -n '$d;s/^HTTP[^ ]* \([0-9]*\).*/\1/p' headers | tail -n 1) $(echo "$answer" | word error)"
+}
+
+# open_map FUNCTION BUDGET [KEY]: of a program that needs nothing; $map, and the answer in ./map.json.
+open_map() {
+    printf 'a program' >manifest
+    program=$(call POST /v1/programs manifest | word program)
+    cat >terms.json <<END
+{"key": "${3:-$(openssl rand -hex 16)}", "program": "$program", "function": {"module": "", "offset": $1, "kind": "element"},
+ "in_size": 8, "out_size": 8, "vcpus": 2, "budget": $2}
+END
+    call POST /v1/maps terms.json >map.json
+    map=$(word map <map.json)
+}
+
+# u64 NUMBER...: as bytes.
+u64() {
+    for number; do
+        hex=$(printf '%016x' "$number")
+        for i in 15 13 11 9 7 5 3 1; do
+            printf '%b' "\\0$(printf '%03o' "0x$(echo "$hex" | cut -c$i-$((i + 1)))")"
+        done
+    done
+}
+
+# span NUMBER COUNT: sends ./inputs; the receipt without the map's name.
+span() {
+    call POST "/v1/maps/$map/spans/$1?first=0&count=$2" inputs >outputs
+    genuine - || echo "not genuine: $(cat outputs)"
+    header Fastmap-Receipt | sed 's/^map=[0-9a-f]* //'
+}
+
+balance() {
+    call GET /v1/account | word balance
+}
