@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What fastmapd costs: spans of an echo function over kept-alive TLS connections, and the times of a first span:
+ * What fastmapd costs: spans of an echo function over kept-alive TLS connections, and the times of a first
+ * span:
  * program unknown, program known and no worker, worker warm. The program that travels is this one.
  *
- *   bench/service --url URL --certificate FILE --token TOKEN --pid PID [--bytes N] [--connections N] [--spans N]
- *   bench/service --url URL --certificate FILE --pid PID --put PATH ...      the same bytes up to and down from nginx
+ *   bench/service --url URL --certificate FILE --token TOKEN --pid PID [--bytes N] [--connections N]
+ * [--spans N]
+ *   bench/service --url URL --certificate FILE --pid PID --put PATH ...      the same bytes up to and down
+ * from nginx
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "program/module.h"
 #include "program/program.h"
 #include "service/hex.h"
@@ -145,7 +149,8 @@ static void close_map(struct line *line, const char *map)
     printf("%s\n", reply.body);
 }
 
-/* ---- Spans ------------------------------------------------------------------------------------------------ */
+/* ---- Spans
+   ------------------------------------------------------------------------------------------------ */
 
 static struct client *client;
 static char map[32];
@@ -207,7 +212,8 @@ static void measure(void)
         line_close(lines[i]);
 }
 
-/* ---- Starts ------------------------------------------------------------------------------------------------ */
+/* ---- Starts
+   ------------------------------------------------------------------------------------------------ */
 
 /* Milliseconds until the answer of a first span, with all that comes before it. */
 static void first_span(struct line *line, const struct fm_program *program, bool is_known,
@@ -241,7 +247,7 @@ static void measure_service(void)
     if (said.fake != NULL)
         program = (struct fm_program){.manifest = strdup("x"), .manifest_bytes = 1};
     else if (fm_program_gather((const void *)(uintptr_t)echo, said.worker, &program) != 0)
-        die("this program cannot travel");
+        die("this program cannot travel: %s", fm_base_last_error());
     else if (fm_program_locate((const void *)(uintptr_t)echo, &function) != 0)
         die("the echo function has no name");
     if (said.fake != NULL)

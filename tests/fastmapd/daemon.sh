@@ -3,6 +3,8 @@
 # fastmapd from outside, by curl and openssl alone: signatures, money to the nano-dollar, every way in which a
 # span can end, restarts. Workers are played by tests/fastmapd/fake_pool.c, whose functions (0 echo, 1 bill: each input
 # says what its element costs, 2 nap, 3 die, 4 lose, 5 refuse, 6 late) do what is asked of them.
+# Variables and functions of the protocol's examples come from its page.
+# shellcheck disable=SC2154,SC2119
 srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/tap.sh"
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
@@ -17,7 +19,7 @@ plan 50
 cd "$tap_scratch" || exit 1
 
 # ---- A fresh machine ------------------------------------------------------------------------------------
-start
+start --log info
 expect "a fresh fastmapd listens on loopback" test "${FASTMAP_URL#https://127.0.0.1:}" != "$FASTMAP_URL"
 expect "it prints a token, once" test "$(grep -c '^token  *fm1_' out)" -eq 1
 expect_text "the token's secret is nowhere in the state folder" \
@@ -65,6 +67,7 @@ expect_text "and a wrong key are told the same" "$(cat unknown.json)" "$(cat wro
 printf 'one' >one
 printf 'two' >two
 expect_text "a body must have the digest that was signed" "$(
+    # shellcheck disable=SC2317
     sha256() { openssl dgst -sha256 -r one | cut -d' ' -f1; }
     refusal POST /v1/programs two)" "422 digest"
 token=$(admin account add bio --credit 0.001)
@@ -132,7 +135,7 @@ before=$(balance)
 u64 100000 >inputs
 span 1 1 >/dev/null
 stop -KILL
-start
+start --log info
 expect_text "after kill -9 holds are given back, charges are kept" "$(balance)" $((before + 5 * 1000000 - 14 - 14 - 14 - 1))
 expect_text "the maps are closed" "$(refusal POST "/v1/maps/$map/spans/2?first=0&count=1" inputs)" "410 closed"
 open_map 2 1000000

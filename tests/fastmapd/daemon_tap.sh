@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # What the tests of a running fastmapd share, after tap.sh: starting and stopping one over its own state folder, and
 # the functions of docs/PROTOCOL.md, part 2, taken from there. Each test talks to loopback, on a port that the system
 # chose.

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The examples of docs/PROTOCOL.md do what the page says, with curl and openssl alone; and what the page lists, errors,
 # statuses and members, is what the service has.
+# Variables and functions of the protocol's examples come from its page.
+# shellcheck disable=SC2154,SC2119
 srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/tap.sh"
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
@@ -48,14 +50,17 @@ expect_text "a program's answer has the page's members" "$(call POST /v1/program
 printf '%s' "$(printf other | sha256)" >manifest
 expect_text "a missing file is listed as on the page" "$(call POST /v1/programs manifest | members)" "$(page_members 'POST /v1/programs')"
 open_map 0 1000000
+# shellcheck disable=SC2016
 expect_text "an open map's answer has the page's members" "$(members <map.json)" "$(page_members 'Answer `201`')"
 u64 1 2 3 4 >inputs
 expect "the span's example finds the answer genuine" example 5
 expect_text "and a receipt with the page's words" "$(tr ' ' '\n' <out-5 | sed 's/=.*//')" \
     "$(sed -n 's/^ *Fastmap-Receipt: //p' "$page" | tr ' ' '\n' | sed 's/=.*//')"
+# shellcheck disable=SC2016
 expect_text "a closed map's answer has the page's members" "$(call DELETE "/v1/maps/$map" | members)" "$(page_members 'shows it; `DELETE')"
 
 # The table of errors against the source.
 sed -n 's/^    X(\([a-z]*\), \([0-9]*\)).*/\2 \1/p' "$srcdir/launchers/fastmapd/answer.h" | sort >has
+# shellcheck disable=SC2016
 awk -F'|' '/^\| [0-9]+ \|/ { gsub(/[`,]/, "", $3); n = split($3, word, " "); for (i = 1; i <= n; i++) print $2 + 0, word[i] }' "$page" | sort >told
 expect "the page lists every error with its status" diff told has

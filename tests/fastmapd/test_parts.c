@@ -23,7 +23,8 @@
 #include "../test.h"
 #include "base/error.h"
 
-/* ---- Signatures that were used --------------------------------------------------------------------------- */
+/* ---- Signatures that were used ---------------------------------------------------------------------------
+   */
 
 static enum fmd_replay_answer use(struct fmd_replay *replay, uint64_t number, int64_t now_s)
 {
@@ -59,7 +60,8 @@ TEST(a_hundred_thousand_signatures_a_second_are_all_remembered)
     fmd_replay_free(replay);
 }
 
-/* ---- Who has to wait ---------------------------------------------------------------------------------------- */
+/* ---- Who has to wait
+   ---------------------------------------------------------------------------------------- */
 
 static struct sockaddr_in address_of(uint32_t number)
 {
@@ -105,7 +107,8 @@ TEST(an_ipv6_neighbourhood_counts_as_one_and_ipv4_in_ipv6_as_ipv4)
     free(attempts);
 }
 
-/* ---- Spans --------------------------------------------------------------------------------------------------- */
+/* ---- Spans
+   --------------------------------------------------------------------------------------------------- */
 
 static enum fmd_spans_answer begin(struct fmd_spans *spans, uint64_t number, uint64_t count,
                                    struct fmd_outcome **outcome)
@@ -155,7 +158,8 @@ TEST(a_hundred_thousand_spans_keep_their_names)
     fmd_spans_free(spans);
 }
 
-/* ---- Settings ------------------------------------------------------------------------------------------------ */
+/* ---- Settings
+   ------------------------------------------------------------------------------------------------ */
 
 TEST(flags_win_over_the_file_and_leave_commands_alone)
 {
@@ -212,7 +216,8 @@ TEST(a_wrong_setting_is_named_with_its_line_and_what_it_may_be)
     }
 }
 
-/* ---- Secrets, logs, processors ---------------------------------------------------------------------------------- */
+/* ---- Secrets, logs, processors
+   ---------------------------------------------------------------------------------- */
 
 TEST(a_sealed_key_opens_only_as_it_was_sealed)
 {

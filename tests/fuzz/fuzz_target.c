@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Targets and signing headers of requests on arbitrary bytes: the first line is the target, the others are the
+ * Targets and signing headers of requests on arbitrary bytes: the first line is the target, the others are
+ * the
  * headers in the order of struct fmd_fields. What is accepted has the pieces that it was cut into.
  */
 #include <string.h>
