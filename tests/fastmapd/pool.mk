@@ -17,3 +17,11 @@ tests_fastmapd_prisoner_SOURCES = tests/fastmapd/prisoner.c tests/fastmapd/priso
 tests_fastmapd_prisoner_CFLAGS = -std=c11 $(WARNINGS_CFLAGS) -O1 -fno-sanitize=all
 tests_fastmapd_prisoner_LDFLAGS = -no-install -Wl,--export-dynamic-symbol=fastmap_serve
 tests_fastmapd_prisoner_LDADD = -lpthread
+
+# An ordinary program with the shared library.
+pool_tests += tests/fastmapd/test_caged
+pool_prisoners += tests/fastmapd/honest
+tests_fastmapd_test_caged_SOURCES = tests/fastmapd/test_caged.c $(cage)
+tests_fastmapd_test_caged_LDADD = $(test_pool)
+tests_fastmapd_honest_LDFLAGS = $(AM_LDFLAGS) -no-install
+tests_fastmapd_honest_LDADD = libfastmap.la
