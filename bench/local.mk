@@ -104,6 +104,15 @@ bench_process_mpi_CFLAGS = $(AM_CFLAGS) $(OMPI_CFLAGS)
 bench_process_mpi_LDADD = bench/libbench.la libfastmap.la -lm $(OMPI_LIBS)
 bench_process_mpi_LDFLAGS = $(AM_LDFLAGS) -no-install -Wl,--no-as-needed
 
+# The sandbox of the service.
+if HAVE_SERVICE
+bench_programs += bench/caged
+EXTRA_PROGRAMS += bench/caged
+endif
+bench_caged_SOURCES = bench/caged.c
+bench_caged_LDADD = bench/libbench.la libfastmap.la libfastmapd-pool.la libfastmap-internal.la -lm
+bench_caged_LDFLAGS = $(AM_LDFLAGS) -no-install
+
 # Thousands of ranks in simulated time.
 EXTRA_PROGRAMS += bench/simulate
 bench_simulate_SOURCES = bench/simulate.c bench/random.h bench/simulate.h bench/simulate_events.c bench/simulate_peers.c \
@@ -138,6 +147,9 @@ if HAVE_OPENMPI
 endif
 if HAVE_OPENSSL
 	bench/program
+endif
+if HAVE_SERVICE
+	bench/caged
 endif
 	bench/metg
 	bench/local $(BENCH_FLAGS)

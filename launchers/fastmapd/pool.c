@@ -90,6 +90,7 @@ static void call_done(struct fmd_pool *pool)
         pool->finished = span->next_finished;
         if (pool->finished == NULL)
             pool->finished_end = &pool->finished;
+        span->is_out = false;
         pthread_mutex_unlock(&pool->mutex);
         span->done(span, &span->result, span->user); /* may release it, not the map */
         pthread_mutex_lock(&pool->mutex);

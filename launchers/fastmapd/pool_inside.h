@@ -39,6 +39,7 @@ struct fmd_span {
     struct fmd_buffer *buffer;
     struct fm_wire_worker_span wire;
     uint64_t grant_ns;
+    bool is_out;           /* committed, and done() not called yet */
     bool tried;            /* a worker ended before it began with it */
     uint64_t committed_ns; /* when */
     fmd_span_done *done;

@@ -195,6 +195,7 @@ void fmd_pool_map_close(struct fmd_map *map)
     pthread_mutex_unlock(&pool->mutex);
     for (struct fmd_span *span = spans, *next; span != NULL; span = next) {
         next = span->next_finished;
+        span->is_out = false;
         memset(&span->result, 0, sizeof span->result);
         span->result.status = FMD_SPAN_CLOSED;
         snprintf(span->result.sentence, sizeof span->result.sentence, "the map was closed");

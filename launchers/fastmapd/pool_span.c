@@ -206,6 +206,7 @@ void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_done *done
     span->committed_ns = fm_base_now_ns();
     pthread_mutex_lock(&pool->mutex);
     const bool closed = map->closed;
+    span->is_out = !closed;
     if (!closed) {
         span->wire.span = ++pool->spans;
         span->wire.map = map->load.map;
@@ -225,6 +226,8 @@ void fmd_span_release(struct fmd_span *span)
 {
     struct fmd_map *map = span->map;
     struct fmd_pool *pool = map->pool;
+    if (span->is_out)
+        abort(); /* a worker writes to it: better no service than one that mixes up memory */
     pthread_mutex_lock(&pool->mutex);
     give_back(map, span->buffer);
     free(span);
