@@ -9,4 +9,5 @@ dist_doc_DATA += docs/ARCHITECTURE.md
 dist_doc_DATA += docs/FORTRAN.md
 dist_doc_DATA += docs/PROGRAM.md
 dist_doc_DATA += docs/PROTOCOL.md
+dist_doc_DATA += docs/SANDBOX.md
 dist_doc_DATA += docs/WORKER.md

@@ -25,3 +25,7 @@ tests_fastmapd_test_caged_SOURCES = tests/fastmapd/test_caged.c $(cage)
 tests_fastmapd_test_caged_LDADD = $(test_pool)
 tests_fastmapd_honest_LDFLAGS = $(AM_LDFLAGS) -no-install
 tests_fastmapd_honest_LDADD = libfastmap.la
+
+pool_tests += tests/fastmapd/test_landlock
+tests_fastmapd_test_landlock_SOURCES = tests/fastmapd/test_landlock.c $(cage)
+tests_fastmapd_test_landlock_LDADD = $(test_pool)
