@@ -4,6 +4,11 @@
 dist_man_MANS = docs/man/fastmap.3
 dist_man_MANS += docs/man/fastmap.conf.5
 dist_man_MANS += docs/man/fastmap-run.1
+if HAVE_SERVICE
+service_mans = docs/man/fastmapd.8 docs/man/fastmapd.conf.5
+man_MANS = $(service_mans)
+endif
+EXTRA_DIST += docs/man/fastmapd.8 docs/man/fastmapd.conf.5
 dist_doc_DATA = LICENSE README.md CHANGELOG.md SECURITY.md
 dist_doc_DATA += docs/ARCHITECTURE.md
 dist_doc_DATA += docs/FORTRAN.md

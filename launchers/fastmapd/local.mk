@@ -46,4 +46,13 @@ fastmapd_SOURCES = launchers/fastmapd/main.c
 fastmapd_CPPFLAGS = $(libfastmapd_la_CPPFLAGS)
 fastmapd_LDADD = libfastmapd.la libfastmapd-pool.la libfastmap-internal.la
 fastmapd_LDFLAGS = $(fastmapd_ldflags)
+
+# To be copied and changed.
+deploydir = $(docdir)/deploy
+dist_deploy_DATA = launchers/fastmapd/deploy/haproxy.cfg launchers/fastmapd/deploy/nginx.conf
+nodist_deploy_DATA = launchers/fastmapd/deploy/fastmapd.service
+CLEANFILES += launchers/fastmapd/deploy/fastmapd.service
+launchers/fastmapd/deploy/fastmapd.service: launchers/fastmapd/deploy/fastmapd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) launchers/fastmapd/deploy && sed 's|@''sbindir@|$(sbindir)|' $(srcdir)/launchers/fastmapd/deploy/fastmapd.service.in >$@
 endif
+EXTRA_DIST += launchers/fastmapd/deploy/fastmapd.service.in

@@ -14,7 +14,7 @@ for tool in curl openssl; do
         exit 0
     }
 done
-plan 13
+plan 14
 cd "$tap_scratch" || exit 1
 page=$srcdir/docs/PROTOCOL.md
 start
@@ -58,6 +58,11 @@ expect_text "and a receipt with the page's words" "$(tr ' ' '\n' <out-5 | sed 's
     "$(sed -n 's/^ *Fastmap-Receipt: //p' "$page" | tr ' ' '\n' | sed 's/=.*//')"
 # shellcheck disable=SC2016
 expect_text "a closed map's answer has the page's members" "$(call DELETE "/v1/maps/$map" | members)" "$(page_members 'shows it; `DELETE')"
+
+# The settings against their page.
+admin --help | awk -F'\t' 'NF == 4 { print $1 }' | sort >has
+sed -n 's/^\.It Ic //p' "$srcdir/docs/man/fastmapd.conf.5" | sort >told
+expect "fastmapd.conf(5) has every setting" diff told has
 
 # The table of errors against the source.
 sed -n 's/^    X(\([a-z]*\), \([0-9]*\)).*/\2 \1/p' "$srcdir/launchers/fastmapd/answer.h" | sort >has
