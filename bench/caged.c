@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the sandbox of fastmapd costs: this very program is uploaded to a store, staged, and its elements are
- * computed by workers. `bench/caged` prints, medians:
+ * What the sandbox of fastmapd costs: this very program is uploaded to a store, staged, and its elements
+ * are computed by workers. `bench/caged` prints, medians:
  *     unknown program   upload of all its files, tree, worker, one span of 64 bytes
  *     known program     tree looked up, worker, one span
- *     warm              one span of 64 bytes to a worker that waits, and such spans a second with 16 in flight,
+ *     warm              one span of 64 bytes to a worker that waits, and such spans a second, 16 in flight,
  *                       with the CPU time that this process (not the worker) spent on each
- *     1 MiB echo        bytes there and back a second: written by the host, copied by the worker, read by the host
+ *     1 MiB echo        bytes there and back a second: written here, copied by the worker, read here
  *     bare              the same 1 MiB copied three times within this process
  */
 #include <fastmap.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the pool's own files share. pool.c: the thread, its clock, opening and closing. pool_map.c: maps.
- * pool_span.c: memory of spans. pool_worker.c: a worker's life. pool_turn.c: whose turn it is.
+ * pool_span.c: memory of spans. pool_worker.c: a worker's life; pool_talk.c: what it says;
+ * pool_end.c: what becomes of it. pool_turn.c: whose turn it is.
  *
  * One mutex protects it all. Under it no call waits: sockets are written without blocking, and done() is
  * called when it is not held. Workers are started by the pool's thread alone, since they end when that
@@ -28,6 +29,7 @@ enum fmd_worker_state {
 /* Memory of a span, as workers map it: the control page, inputs, outputs. It belongs to a map for good. */
 struct fmd_buffer {
     struct fmd_buffer *next;
+    uint64_t number; /* no other buffer has had it */
     int fd;
     uint64_t bytes;
     char *memory;
@@ -60,12 +62,14 @@ struct fmd_worker {
     char text[FMD_POOL_TEXT];
     size_t text_bytes;
     struct fmd_span *span;
-    const struct fmd_buffer *buffer; /* what it has mapped */
-    uint64_t since_ns;               /* in this state */
-    uint64_t billed_ns;              /* of its CPU time */
-    uint64_t check_ns;               /* when to look at it next */
+    uint64_t buffer;    /* number of what it has mapped; 0: nothing */
+    uint64_t since_ns;  /* in this state */
+    uint64_t billed_ns; /* of its CPU time */
+    uint64_t check_ns;  /* when to look at it next */
     bool said_hello;
-    bool hung_up;     /* its end of the channel is closed */
+    bool hung_up; /* its end of the channel is closed */
+    uint64_t
+        doom_ns; /* it has hung up or said that it dies: it must have ended by then. 0: neither */
     bool has_verdict; /* what its span's result is, once it has ended */
     struct fmd_span_result verdict;
 };
@@ -163,6 +167,39 @@ void fmd_worker_end(struct fmd_worker *worker, enum fmd_span_status status, cons
 
 /* Takes its span away, which then no longer runs; NULL: it has none. */
 struct fmd_span *fmd_worker_take_span(struct fmd_worker *worker);
+
+/* For the worker's own files. */
+#define FMD_WORKER_LIFE_CPU_S \
+    (12 * 3600u) /* CPU time after which a worker is replaced between spans */
+void fmd_worker_set_state(struct fmd_worker *worker, enum fmd_worker_state state);
+void fmd_worker_forget_fd(struct fmd_pool *pool, int fd);
+
+/* ---- pool_talk.c, with the mutex ---- */
+
+/* Takes what it has said. False: it is of no more use. */
+bool fmd_worker_listen(struct fmd_worker *worker);
+
+/* Takes what it has printed. */
+void fmd_worker_read_output(struct fmd_worker *worker);
+
+/* ---- pool_end.c, with the mutex ---- */
+
+uint64_t fmd_worker_unbilled_ns(const struct fmd_worker *worker);
+uint64_t fmd_worker_bill(struct fmd_worker *worker);
+
+void fmd_worker_set_sentence(struct fmd_span_result *result, const char *sentence);
+void fmd_worker_set_verdict(struct fmd_worker *worker, enum fmd_span_status status,
+                            const char *sentence);
+
+/* The span of a worker that lives on, or has been judged. */
+void fmd_worker_finish(struct fmd_worker *worker, const struct fmd_span_result *result,
+                       uint64_t cpu_ns);
+
+/* No worker could be started: one span of the map is told why, with what the program printed. */
+void fmd_worker_fail_span(struct fmd_map *map, const char *why, const char *text);
+
+/* Its process has ended. */
+void fmd_worker_bury(struct fmd_worker *worker);
 
 /* ---- pool_span.c, with the mutex ---- */
 

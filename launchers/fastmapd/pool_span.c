@@ -54,6 +54,7 @@ static struct fmd_buffer *new_buffer(struct fmd_pool *pool, uint64_t bytes)
     if (buffer == NULL)
         return NULL;
     buffer->bytes = bytes;
+    buffer->number = ++pool->turns;
     pool->spans_bytes += bytes;
     if (map_memory(buffer))
         return buffer;

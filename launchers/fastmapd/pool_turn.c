@@ -52,7 +52,7 @@ static struct fmd_worker *find_idle(const struct fmd_map *map)
     struct fmd_worker *found = NULL;
     for (struct fmd_worker *worker = map->pool->workers; worker != NULL; worker = worker->next)
         if (worker->map == map && worker->state == FMD_WORKER_IDLE &&
-            (found == NULL || worker->buffer == map->first->buffer))
+            (found == NULL || worker->buffer == map->first->buffer->number))
             found = worker;
     return found;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * An ordinary program with fastmap in it, for the tests of workers in the sandbox: its elements, and a main(),
- * which never runs in a worker, that lists their offsets.
+ * An ordinary program with fastmap in it, for the tests of workers in the sandbox: its elements, and a
+ * main(), which never runs in a worker, that lists their offsets.
  */
 #include <dlfcn.h>
 #include <fastmap.h>

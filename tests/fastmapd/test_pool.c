@@ -255,6 +255,35 @@ TEST(a_program_that_does_not_start_says_why)
     cage_close(&cage);
 }
 
+/* Constructors run before any loop of ours: they may neither sleep nor compute for ever, and are paid for. */
+TEST(a_program_that_never_gets_ready_is_ended)
+{
+    struct fmd_pool_config config = cage_config();
+    config.start_ns = 300 * MS;
+    NEEDS_CAGE(config);
+    static const char *const starts[] = {"PRISONER_START=spin", "PRISONER_START=sleep",
+                                         "PRISONER_START=exit"};
+    static const char *const says[] = {"has not said", "has not said", "status 6: I will not"};
+    struct cage_outcome outcome;
+    for (int i = 0; i < 3; i++) {
+        const char *const variables[] = {starts[i], NULL};
+        struct fmd_pool_terms terms = {.account = "ada",
+                                       .in_size = CAGE_IN,
+                                       .out_size = CAGE_OUT,
+                                       .shared_fd = -1,
+                                       .vcpus = 1,
+                                       .variables = variables};
+        struct fmd_map *map = cage_map_terms(&cage, &terms, "echo");
+        cage_run(map, 0, 1, "", CPU, &outcome);
+        CHECK_EQ_STR(cage_status(outcome.result.status), "failed");
+        CHECK_CONTAINS(outcome.result.sentence, says[i]);
+        CHECK_TRUE(i > 0 || outcome.result.cpu_ns >= 50 * MS, "%llu ns",
+                   (unsigned long long)outcome.result.cpu_ns);
+        fmd_pool_map_close(map);
+    }
+    cage_close(&cage);
+}
+
 TEST(memory_of_spans_has_a_limit)
 {
     struct fmd_pool_config config = cage_config();
