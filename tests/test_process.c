@@ -571,6 +571,12 @@ TEST(an_element_that_takes_too_long_costs_itself_alone)
     struct outcome outcome = run(map);
     check_loss(&outcome, FASTMAP_ENDING_TIMEOUT, 0);
     CHECK_CONTAINS(fastmap_last_error(), "element_timeout");
+    map = map_of(&order);
+    map.func = NULL;
+    map.block = block;
+    map.element_timeout = 0.1; /* of a block; it is halved until the element stands alone */
+    outcome = run(map);
+    check_loss(&outcome, FASTMAP_ENDING_TIMEOUT, 0);
 }
 
 static int nap(const void *x, void *y, const void *shared)
@@ -701,6 +707,51 @@ TEST(too_few_descriptors_are_a_sentence)
                outcome.code, fastmap_last_error());
     CHECK_EQ_INT(run(map).code, 0);
     CHECK_EQ_SIZE(right_ones(), N);
+}
+
+/* ---- How large ---- */
+
+static int sum_bytes(const void *x, void *y, const void *shared)
+{
+    size_t sum = 0;
+    const size_t bytes = *(const size_t *)shared;
+    for (size_t i = 0; i < bytes; i += 512)
+        sum += ((const unsigned char *)x)[i];
+    memset(y, (int)(sum & 0x7f), bytes);
+    return 0;
+}
+
+TEST(arenas_grow_with_elements_and_shrink_again)
+{
+    const size_t sizes[] = {1000, (size_t)40 << 20, 100, 3u << 20, 0x12345};
+    struct fastmap_session *session = session_of(1);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        const size_t bytes = sizes[s];
+        unsigned char *x = malloc(3 * bytes);
+        unsigned char *y = calloc(3, bytes);
+        if (!CHECK_TRUE(x != NULL && y != NULL, "no memory"))
+            break;
+        for (size_t i = 0; i < 3 * bytes; i++)
+            x[i] = (unsigned char)(i * 7 + i / bytes);
+        const struct fastmap_map map =
+            FASTMAP_MAP(.func = sum_bytes, .in = x, .in_size = bytes, .out = y, .out_size = bytes,
+                        .n = 3, .shared = &bytes, .shared_size = sizeof bytes,
+                        .workers = FASTMAP_WORKERS_PROCESSES);
+        CHECK_EQ_INT(fastmap_session_run(session, &map, NULL), 0);
+        for (size_t e = 0; e < 3; e++) {
+            unsigned char expected[1];
+            unsigned char *one = malloc(bytes);
+            (void)sum_bytes(x + e * bytes, one, &bytes);
+            memcpy(expected, one, 1);
+            CHECK_TRUE(y[e * bytes] == expected[0] && y[(e + 1) * bytes - 1] == expected[0],
+                       "element %zu of %zu bytes is %d, not %d", e, bytes, y[e * bytes],
+                       expected[0]);
+            free(one);
+        }
+        free(x);
+        free(y);
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
 }
 
 /* ---- Whose they are ---- */

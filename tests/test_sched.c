@@ -217,6 +217,28 @@ TEST(blocks_taper_off_towards_the_end)
 
 static const struct fm_sched_wake wake = {.caller_ns = 10000, .latency_ns = 50000};
 
+TEST(a_parcel_is_worth_its_way_and_shrinks_towards_the_end)
+{
+    const double cost_ns = 1000;
+    CHECK_EQ_SIZE(fm_sched_parcel(0, 1000000, 8), 1);   /* unknown */
+    CHECK_EQ_SIZE(fm_sched_parcel(1e8, 1000000, 8), 1); /* long */
+    size_t before = SIZE_MAX;
+    for (size_t left = 100000; left > 0; left = left * 7 / 8) {
+        const size_t parcel = fm_sched_parcel(cost_ns, left, 8);
+        CHECK_TRUE((double)parcel * cost_ns >= FM_SCHED_PARCEL_NS, "%zu elements", parcel);
+        CHECK_TRUE((double)parcel * cost_ns <= 4 * FM_SCHED_PARCEL_NS, "%zu elements", parcel);
+        CHECK_TRUE(parcel <= before, "%zu after %zu", parcel, before);
+        before = parcel;
+    }
+}
+
+TEST(a_parcel_of_large_elements_is_small)
+{
+    CHECK_EQ_SIZE(fm_sched_parcel(1, 1000000, (size_t)1 << 20), 16);
+    CHECK_EQ_SIZE(fm_sched_parcel(1, 1000000, (size_t)1 << 30), 1);
+    CHECK_TRUE(fm_sched_parcel(1, 1000000, 0) > 100000, "without bytes nothing limits it");
+}
+
 TEST(asking_for_help_pays_only_for_work_that_outlasts_it)
 {
     const struct {

@@ -10,7 +10,7 @@ if [ ! -e "$library" ] || [ ! -e "$builddir/.libs/fastmap-worker.so" ]; then
     echo "1..0 # SKIP configured with --disable-shared: there is nothing to preload"
     exit 0
 fi
-plan 20
+plan 23
 
 programs=$srcdir/tests/worker
 link="-L$builddir/.libs -lfastmap -Wl,-rpath,$builddir/.libs"
@@ -42,10 +42,11 @@ kind() {
     if build "$name" "$@"; then
         expect_text "$what" "$(run "$name")" "$fine"
     else
-        skip "$what: it cannot be built here"
+        skip_promised "$what: it cannot be built here"
     fi
 }
 
+expect "the program builds" build pie -fPIE -pie
 kind "a position-independent program" pie -fPIE -pie
 kind "one that is not" no_pie -fno-pie -no-pie
 kind "one bound at once, without lazy stubs" now -fPIE -pie -Wl,-z,now
@@ -59,8 +60,14 @@ if [ -n "${OMPI_CFLAGS:-}" ] && command -v mpirun.openmpi >/dev/null 2>&1; then
     expect_text "one linked with Open MPI" "$(run mpi)" "$fine"
     expect_text "the same as two ranks" \
         "$(timeout 100 mpirun.openmpi --oversubscribe -n 2 "$tap_scratch/mpi" 2>&1 | sort -u)" "$fine"
+    expect_text "elements of rank 0 that crash on both ranks cost themselves alone" \
+        "$(timeout 100 mpirun.openmpi --oversubscribe -n 2 "$tap_scratch/mpi" ranks 2>&1 | grep failed)" \
+        "-4, 2 failed, first 99 by 6, 2 wrong, some away 1"
+    expect_text "the same where the other rank only serves" \
+        "$(timeout 100 "$builddir/launchers/fastmap-run" -n 2 "$tap_scratch/pie" ranks 2>&1 | grep failed)" \
+        "-4, 2 failed, first 99 by 6, 2 wrong, some away 1"
 else
-    skip_promised "no Open MPI" 2
+    skip_promised "no Open MPI" 4
 fi
 
 if $CC -shared -fPIC -I"$srcdir/include" "$programs/plugin.c" -o "$tap_scratch/plugin.so"; then

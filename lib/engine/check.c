@@ -75,6 +75,22 @@ static inline int check_options(const struct fastmap_map *map)
             "element_seconds is %g: pass the expected seconds of an element, or 0 for "
             "unknown",
             map->element_seconds);
+    if (map->shared == NULL && map->shared_size != 0)
+        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
+                            "shared is NULL but shared_size is %zu: pass the block, or size 0",
+                            map->shared_size);
+    return 0;
+}
+
+/* Most maps say nothing of where they run, and a tiny one should not pay for what others say. */
+static inline bool says_where(const struct fastmap_map *map)
+{
+    return ((unsigned)map->workers | (unsigned)map->verify | (unsigned)map->retries) != 0 ||
+           map->element_timeout != 0;
+}
+
+static __attribute__((noinline)) int check_where(const struct fastmap_map *map)
+{
     if (map->retries < 0)
         return fm_base_fail(FASTMAP_ERR_ARGUMENT, "retries is %d: pass 0 or more", map->retries);
     if (!(map->element_timeout >= 0 && map->element_timeout < 1e9))
@@ -83,15 +99,6 @@ static inline int check_options(const struct fastmap_map *map)
             "element_timeout is %g: pass the seconds that an element may take, or 0 for "
             "no limit",
             map->element_timeout);
-    if (map->shared == NULL && map->shared_size != 0)
-        return fm_base_fail(FASTMAP_ERR_ARGUMENT,
-                            "shared is NULL but shared_size is %zu: pass the block, or size 0",
-                            map->shared_size);
-    return 0;
-}
-
-static inline int check_places(const struct fastmap_map *map)
-{
     if ((unsigned)map->workers > FASTMAP_WORKERS_PROCESSES)
         return fm_base_fail(
             FASTMAP_ERR_ARGUMENT,
@@ -162,8 +169,8 @@ int fm_engine_check(const struct fastmap_map *map, const struct fastmap_report *
         error = check_array("out", map->out, map->out_size);
     if (error == 0)
         error = check_options(map);
-    if (error == 0)
-        error = check_places(map);
+    if (error == 0 && __builtin_expect(says_where(map), 0))
+        error = check_where(map);
     if (error == 0)
         error = check_extent("in", map->in, map->in_size, map->n, &in_bytes);
     if (error == 0)

@@ -163,8 +163,9 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
                     uint64_t ended, struct fastmap_report *report)
 {
     const double busy_ns = own_ns + (double)result->busy_ns;
-    const size_t skipped =
-        result->skipped + atomic_load_explicit(&run->skipped, memory_order_relaxed);
+    const size_t there =
+        run->process != NULL ? atomic_load_explicit(&run->skipped, memory_order_relaxed) : 0;
+    const size_t skipped = result->skipped + there;
     const size_t computed = run->map->n - run->taken - skipped;
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
@@ -271,7 +272,6 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     run.rank = 0;
     run.process = NULL;
     run.identity = fm_engine_identity(map, false);
-    atomic_store_explicit(&run.skipped, 0, memory_order_relaxed);
     run.between = NULL;
     run.taken = 0;
     atomic_store_explicit(&run.stopped, false, memory_order_relaxed);

@@ -27,7 +27,7 @@ struct fm_engine_map {
     /* Of a map in worker processes: the map there, NULL where elements run in threads; elements that its
        blocks did not compute; and why it could not go on. */
     struct fm_process_map *process;
-    _Atomic size_t skipped;
+    _Atomic size_t skipped; /* without meaning in threads, as is the next */
     _Atomic int code;
     /* Of a map over ranks: what the caller does between batches; elements that went elsewhere. */
     void (*between)(void *context);

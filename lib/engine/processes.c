@@ -11,17 +11,8 @@
 #include "base/error.h"
 #include "engine/history.h"
 #include "engine/verify.h"
-#include "engine/worker.h"
 #include "tier/local/local.h"
 #include "tier/process/process.h"
-
-bool fm_engine_processes_wanted(const struct fastmap_session *session,
-                                const struct fastmap_map *map)
-{
-    const enum fastmap_workers workers =
-        map->workers != FASTMAP_WORKERS_DEFAULT ? map->workers : session->settings.workers;
-    return workers == FASTMAP_WORKERS_PROCESSES && !fm_engine_worker_serves();
-}
 
 /* For the tier of processes, in any thread. */
 static bool failed(void *context, const struct fm_process_failure *found)

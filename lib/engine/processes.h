@@ -9,12 +9,18 @@
 
 #include "engine/engine.h"
 #include "engine/map.h"
+#include "engine/worker.h"
 
 struct fm_process_map;
 
 /* Whether the map's elements run in processes; not inside a worker, whose elements are in one. */
-bool fm_engine_processes_wanted(const struct fastmap_session *session,
-                                const struct fastmap_map *map);
+static inline bool fm_engine_processes_wanted(const struct fastmap_session *session,
+                                              const struct fastmap_map *map)
+{
+    const enum fastmap_workers workers =
+        map->workers != FASTMAP_WORKERS_DEFAULT ? map->workers : session->settings.workers;
+    return __builtin_expect(workers == FASTMAP_WORKERS_PROCESSES, 0) && !fm_engine_worker_serves();
+}
 
 /* Prepares it, and compares an element if that is wanted. rank: -1 without ranks. 0, or PROGRAM, MEMORY,
    VERIFY with a sentence; nothing has run then but that element. */

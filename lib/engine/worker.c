@@ -66,6 +66,19 @@ bool fm_engine_worker_is_called(void)
     return getenv(DESCRIPTOR) != NULL;
 }
 
+/* fastmap-worker.so takes the descriptor out of the environment before any constructor runs. Where it is still
+   there, the loader has ignored that library, and the program is about to run its own main() once more. */
+__attribute__((constructor)) static void refuse_main(void)
+{
+    if (!fm_engine_worker_is_called())
+        return;
+    (void)fputs(
+        "fastmap: this worker would run the program's main too, since fastmap-worker.so was not "
+        "preloaded: take capabilities off the program, or unset " DESCRIPTOR "\n",
+        stderr);
+    _exit(127);
+}
+
 /* ---- Elements ---- */
 
 static void begin(uint64_t index, uint64_t count)

@@ -19,6 +19,7 @@
 
 #define HELLO_NS 60000000000u /* then a process that says nothing will not */
 #define GOODBYE_NS 2000000000u
+#define ARENA_KEPT ((size_t)64 << 20) /* a larger one only while maps need it */
 #define ARENA_LEAST ((size_t)256 << 10)
 
 /* ---- Start ---- */
@@ -185,13 +186,18 @@ static bool load(struct fm_process_worker *worker, const struct fm_process_map *
     return fm_program_channel_send(&worker->channel, &frame, map->shared.fd);
 }
 
+static void drop_arena(struct fm_process_worker *worker)
+{
+    fm_process_memory_drop(&worker->arena);
+    worker->has_arena = false;
+}
+
 static int grow_arena(struct fm_process_worker *worker, size_t bytes)
 {
     size_t size = ARENA_LEAST;
     while (size < bytes && size < SIZE_MAX / 4)
         size *= 2;
-    fm_process_memory_drop(&worker->arena);
-    worker->has_arena = false;
+    drop_arena(worker);
     if (size >= bytes &&
         (fm_process_memory_make(&worker->arena, size) ||
          fm_process_memory_make(&worker->arena, (bytes + 0xffff) & ~(size_t)0xffff)))
@@ -252,6 +258,8 @@ int fm_process_worker_ready(struct fm_process_worker *worker, const struct fm_pr
         fm_process_output_next(&worker->output);
         fm_process_output_next(&worker->error);
         worker->serial = map->serial;
+        if (worker->arena.size > ARENA_KEPT && bytes < worker->arena.size / 4)
+            drop_arena(worker);
     }
     int error = ensure_process(worker);
     if (error == 0 && bytes + FM_WIRE_WORKER_CONTROL > worker->arena.size)
