@@ -66,8 +66,8 @@ bool fm_engine_worker_is_called(void)
     return getenv(DESCRIPTOR) != NULL;
 }
 
-/* fastmap-worker.so takes the descriptor out of the environment before any constructor runs. Where it is still
-   there, the loader has ignored that library, and the program is about to run its own main() once more. */
+/* fastmap-worker.so takes the descriptor out of the environment before any constructor runs. Where it is
+   still there, the loader has ignored that library, and the program is about to run its own main(). */
 __attribute__((constructor)) static void refuse_main(void)
 {
     if (!fm_engine_worker_is_called())

@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <stdbool.h>
 
-/* Finds one: beside the library itself, in its folder `fastmap` or (in a build folder) right there, else where
-   it was configured to be. False: there is none; path then says where it should be. */
+/* Finds one: beside the library itself, in its folder `fastmap` or (in a build folder) right there, or else
+   where it was configured to be. False: there is none; path then says where it should be. */
 bool fm_program_companion(const char *name, char path[PATH_MAX]);
 
 #endif

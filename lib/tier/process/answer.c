@@ -102,12 +102,28 @@ static void lose_by_itself(struct fm_process_worker *worker, const struct fm_wir
     name_status(answer, fm_process_worker_end(worker, true));
 }
 
-static void lose_killed(struct fm_process_worker *worker, const struct fm_wire_worker_span *span,
-                        struct fm_process_answer *answer, int ending, const char *sentence)
+/* Of what has written where it should not, be it frames, the page is no witness: whichever element did it,
+   the process has gone on. */
+static void lose_liar(struct fm_process_worker *worker, const struct fm_wire_worker_span *span,
+                      struct fm_process_answer *answer)
+{
+    (void)fm_process_worker_end(worker, false);
+    answer->result = (struct fm_wire_worker_result){.span = span->span};
+    answer->index = FM_WIRE_WORKER_NONE;
+    explain(answer, FASTMAP_ENDING_LOST,
+            "its process sent what cannot be: it writes where it should not");
+}
+
+/* An element that came to its end while the process was being killed was not late: the one behind it, which
+   is innocent, is lost with it. */
+static void lose_late(struct fm_process_worker *worker, const struct fm_wire_worker_span *span,
+                      const struct watch *watch, struct fm_process_answer *answer)
 {
     (void)fm_process_worker_end(worker, false);
     read_page(worker, span, answer);
-    explain(answer, ending, sentence);
+    explain(answer,
+            begun_so_far(worker) == watch->begun ? FASTMAP_ENDING_TIMEOUT : FASTMAP_ENDING_LOST,
+            "it took longer than element_timeout");
 }
 
 /* It has told how it ends. */
@@ -137,8 +153,7 @@ static void take_answer(struct fm_process_worker *worker, const struct fm_proces
     if (got == FM_PROGRAM_CHANNEL_CLOSED) {
         lose_by_itself(worker, span, answer);
     } else if (wrong != NULL) {
-        lose_killed(worker, span, answer, FASTMAP_ENDING_LOST,
-                    "its process sent what cannot be: it writes where it should not");
+        lose_liar(worker, span, answer);
     } else if (frame.type == FM_WIRE_WORKER_RESULT) {
         answer->outcome = FM_PROCESS_DONE;
         answer->result = frame.is.result;
@@ -167,7 +182,6 @@ void fm_process_worker_compute(struct fm_process_worker *worker, const struct fm
     if (answered)
         take_answer(worker, map, span, answer);
     else
-        lose_killed(worker, span, answer, FASTMAP_ENDING_TIMEOUT,
-                    "it took longer than element_timeout");
+        lose_late(worker, span, &watch, answer);
     worker->fresh = false;
 }
