@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 fm_sources += \
+	lib/engine/arenas.c \
+	lib/engine/arenas.h \
 	lib/engine/blocks.c \
 	lib/engine/blocks.h \
 	lib/engine/check.c \

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fenv.h"
+#include "engine/arenas.h"
 #include "engine/engine.h"
 #include "engine/map.h"
 #include "program/channel.h"
@@ -205,14 +206,14 @@ static void drop(struct region *region)
 }
 
 /* Maps what came with a frame; false: nothing did, or it is smaller than said. */
-static bool map_region(struct region *region, int descriptor, uint64_t bytes, int protection)
+static bool map_region(struct region *region, int descriptor, uint64_t bytes)
 {
     struct stat found;
     drop(region);
     if (descriptor < 0 || bytes == 0 || fstat(descriptor, &found) != 0 || found.st_size < 0 ||
         (uint64_t)found.st_size < bytes)
         return false;
-    void *memory = mmap(NULL, (size_t)bytes, protection, MAP_SHARED, descriptor, 0);
+    void *memory = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, descriptor, 0);
     if (memory == MAP_FAILED)
         return false;
     *region = (struct region){.memory = memory, .bytes = (size_t)bytes};
@@ -230,8 +231,7 @@ static void take_load(const struct fm_wire_worker_load *load, int descriptor)
     worker.load = *load;
     worker.load.path = NULL;
     drop(&worker.shared);
-    if (load->shared_size > 0 &&
-        !map_region(&worker.shared, descriptor, load->shared_size, PROT_READ)) {
+    if (load->shared_size > 0 && !map_region(&worker.shared, descriptor, load->shared_size)) {
         refuse("the shared block does not fit this worker's memory");
         return;
     }
@@ -247,9 +247,13 @@ static void take_arena(const struct fm_wire_worker_arena *arena, int descriptor)
     static struct fm_wire_worker_control nowhere = {.index = FM_WIRE_WORKER_NONE};
     const uint64_t begun = atomic_load(&fm_program_crash_control->begun);
     fm_program_crash_control = &nowhere;
-    if (arena->bytes >= FM_WIRE_WORKER_CONTROL &&
-        map_region(&worker.arena, descriptor, arena->bytes, PROT_READ | PROT_WRITE))
+    worker.arena = (struct region){0};
+    if (arena->bytes >= FM_WIRE_WORKER_CONTROL)
+        worker.arena.memory = fm_engine_arena(descriptor, arena->bytes);
+    if (worker.arena.memory != NULL) {
+        worker.arena.bytes = (size_t)arena->bytes;
         fm_program_crash_control = (struct fm_wire_worker_control *)worker.arena.memory;
+    }
     atomic_store(&fm_program_crash_control->index, FM_WIRE_WORKER_NONE);
     atomic_store(&fm_program_crash_control->begun, begun);
 }
