@@ -113,6 +113,16 @@ bench_caged_SOURCES = bench/caged.c
 bench_caged_LDADD = bench/libbench.la libfastmap.la libfastmapd-pool.la libfastmap-internal.la -lm
 bench_caged_LDFLAGS = $(AM_LDFLAGS) -no-install
 
+# The service itself, against nginx; bench/service.sh starts both. A test uses the client, too.
+if HAVE_SERVICE
+bench_programs += bench/service
+EXTRA_PROGRAMS += bench/service
+endif
+bench_service_SOURCES = bench/service.c bench/service_client.c bench/service_client.h
+bench_service_LDADD = libfastmap.la libfastmap-service.la libfastmap-program.la libfastmap-internal.la -lssl -lm
+bench_service_LDFLAGS = $(AM_LDFLAGS) -no-install -Wl,--no-as-needed
+EXTRA_DIST += bench/service.sh
+
 # Thousands of ranks in simulated time.
 EXTRA_PROGRAMS += bench/simulate
 bench_simulate_SOURCES = bench/simulate.c bench/random.h bench/simulate.h bench/simulate_events.c bench/simulate_peers.c \

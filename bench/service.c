@@ -6,6 +6,8 @@
  *
  *   bench/service --url URL --certificate FILE --token TOKEN --pid PID [--bytes N] [--connections N]
  * [--spans N]
+ *   bench/service --url URL --certificate FILE --pid PID --idle N                    memory of idle
+ * connections
  *   bench/service --url URL --certificate FILE --pid PID --put PATH ...      the same bytes up to and down
  * from nginx
  */
@@ -35,8 +37,13 @@ int echo(const void *in, void *out, const void *shared)
 
 static struct {
     const char *url, *certificate, *token, *put, *worker, *fake;
-    long bytes, connections, spans, pid;
+    long bytes, connections, spans, pid, idle;
 } said = {.bytes = 64, .connections = 16, .spans = 20000};
+
+static long number(const char *text)
+{
+    return strtol(text, NULL, 10);
+}
 
 static double now_s(void)
 {
@@ -140,21 +147,12 @@ static void open_map(struct line *line, const char *program, uint64_t offset, ch
     word(reply.body, "\"map\":\"", map, 32);
 }
 
-static void close_map(struct line *line, const char *map)
-{
-    char target[80];
-    snprintf(target, sizeof target, "/v1/maps/%s", map);
-    struct reply reply = line_call(line, 1, "DELETE", target, NULL, 0);
-    expect(&reply, 200, "close");
-    printf("%s\n", reply.body);
-}
-
-/* ---- Spans
-   ------------------------------------------------------------------------------------------------ */
+/* ---- Spans ---------------------------------------------------------------------------------- */
 
 static struct client *client;
 static char map[32];
 static _Atomic long next_span;
+static _Atomic long long charged; /* by the receipts of the map's spans */
 
 static void one_span(struct line *line, long span, const char *inputs)
 {
@@ -166,6 +164,7 @@ static void one_span(struct line *line, long span, const char *inputs)
     if (strstr(reply.receipt, "status=done") == NULL ||
         memcmp(reply.body, inputs, (size_t)said.bytes) != 0)
         die("the echo is another: %s", reply.receipt);
+    atomic_fetch_add(&charged, number(strstr(reply.receipt, " charge=") + strlen(" charge=")));
 }
 
 static void one_put(struct line *line, long span, const char *inputs)
@@ -212,8 +211,50 @@ static void measure(void)
         line_close(lines[i]);
 }
 
-/* ---- Starts
-   ------------------------------------------------------------------------------------------------ */
+/* ---- Starts --------------------------------------------------------------------------------- */
+
+/* Closes the map: its spans cost what their receipts said, to the nano-dollar. */
+static void close_map(struct line *line)
+{
+    char target[80], sum[40];
+    snprintf(target, sizeof target, "/v1/maps/%s", map);
+    struct reply reply = line_call(line, 1, "DELETE", target, NULL, 0);
+    expect(&reply, 200, "close");
+    snprintf(sum, sizeof sum, "\"charged\":%lld,", (long long)charged);
+    if (strstr(reply.body, sum) == NULL)
+        die("the receipts say %s, the ledger %s", sum, reply.body);
+    charged = 0;
+}
+
+static double memory_of(long pid)
+{
+    char path[64], line[256];
+    double kilobytes = 0;
+    snprintf(path, sizeof path, "/proc/%ld/status", pid);
+    FILE *from = fopen(path, "r");
+    while (from != NULL && fgets(line, sizeof line, from) != NULL)
+        if (strncmp(line, "VmRSS:", 6) == 0)
+            kilobytes = strtod(line + 6, NULL);
+    if (from != NULL)
+        fclose(from);
+    return kilobytes / 1024;
+}
+
+/* Each has had one request answered, and waits for the next. */
+static void measure_idle(void)
+{
+    struct line **lines = calloc((size_t)said.idle, sizeof *lines);
+    const double before = memory_of(said.pid);
+    for (long i = 0; i < said.idle; i++) {
+        lines[i] = line_open(client);
+        const struct reply reply = line_call(lines[i], 0, "GET", "/v1/health", NULL, 0);
+        expect(&reply, 200, "health");
+    }
+    printf("%ld idle connections: %.1f MB\n", said.idle, memory_of(said.pid) - before);
+    for (long i = 0; i < said.idle; i++)
+        line_close(lines[i]);
+    free(lines);
+}
 
 /* Milliseconds until the answer of a first span, with all that comes before it. */
 static void first_span(struct line *line, const struct fm_program *program, bool is_known,
@@ -254,16 +295,11 @@ static void measure_service(void)
         fm_service_unhex("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", 32,
                          program.sha256);
     first_span(line, &program, false, function.offset);
-    close_map(line, map);
+    close_map(line);
     first_span(line, &program, true, function.offset);
     measure();
-    close_map(line, map);
+    close_map(line);
     line_close(line);
-}
-
-static long number(const char *text)
-{
-    return strtol(text, NULL, 10);
 }
 
 int main(int argc, char **argv)
@@ -286,6 +322,8 @@ int main(int argc, char **argv)
             said.bytes = number(value);
         else if (strcmp(name, "--connections") == 0)
             said.connections = number(value);
+        else if (strcmp(name, "--idle") == 0)
+            said.idle = number(value);
         else if (strcmp(name, "--spans") == 0)
             said.spans = number(value);
         else if (strcmp(name, "--pid") == 0)
@@ -293,12 +331,15 @@ int main(int argc, char **argv)
         else
             die("what is %s?", name);
     }
-    if (said.url == NULL || said.certificate == NULL || (said.token == NULL) == (said.put == NULL))
+    if (said.url == NULL || said.certificate == NULL ||
+        (said.token == NULL && said.put == NULL && said.idle == 0))
         die("needs --url, --certificate, and --token or --put");
     if (said.connections > 1024 || said.bytes % 64 != 0)
         die("at most 1024 connections, and spans of 64-byte elements");
     client = client_new(said.url, said.certificate, said.token);
-    if (said.put != NULL)
+    if (said.idle > 0)
+        measure_idle();
+    else if (said.put != NULL)
         measure();
     else
         measure_service();

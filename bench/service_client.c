@@ -74,7 +74,7 @@ struct line *line_open(struct client *client)
     if (line == NULL || getaddrinfo(client->host, client->port, &hints, &found) != 0)
         die("%s is not known", client->host);
     line->client = client;
-    line->room = HEAD_BYTES + (2 << 20);
+    line->room = HEAD_BYTES;
     line->buffer = malloc(line->room);
     line->fd = socket(found->ai_family, SOCK_STREAM, 0);
     if (connect(line->fd, found->ai_addr, found->ai_addrlen) != 0)
@@ -169,11 +169,13 @@ struct reply line_call(struct line *line, int sign, const char *method, const ch
     header(line->buffer, "\r\nContent-Length: ", length, sizeof length);
     header(line->buffer, "\r\nFastmap-Receipt: ", reply.receipt, sizeof reply.receipt);
     reply.status = atoi(line->buffer + strlen("HTTP/1.1 "));
-    reply.body = end + 4;
     reply.bytes = strtoul(length, NULL, 10);
-    if ((size_t)(reply.body - line->buffer) + reply.bytes >= line->room)
-        die("an answer has %zu bytes", reply.bytes);
-    while (have < (size_t)(reply.body - line->buffer) + reply.bytes) {
+    const size_t head = (size_t)(end + 4 - line->buffer), whole = head + reply.bytes;
+    if (whole >= line->room &&
+        (line->buffer = realloc(line->buffer, line->room = whole + 1)) == NULL)
+        die("no memory for %zu bytes", whole);
+    reply.body = line->buffer + head;
+    while (have < whole) {
         if (SSL_read_ex(line->tls, line->buffer + have, line->room - have - 1, &got) != 1)
             die("the connection broke within an answer");
         have += got;

@@ -141,6 +141,14 @@ endif
 check_PROGRAMS += $(fortran_tests)
 TESTS += $(fortran_tests)
 endif
+if HAVE_SERVICE
+if !SANITIZED
+# The client of the measurements is the program that travels.
+check_PROGRAMS += bench/service
+TESTS += tests/fastmapd/load.sh
+endif
+endif
+EXTRA_DIST += tests/fastmapd/load.sh
 if !SANITIZED
 TESTS += $(installed_tests) $(lint_quick)
 endif

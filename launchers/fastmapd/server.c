@@ -20,8 +20,10 @@
 #include "metrics.h"
 #include "request.h"
 
-/* What a connection's headers take at most, and the unit in which bodies are read. */
-enum { CONNECTION_BYTES = 128 << 10, BACKLOG = 1024, STACK_BYTES = 512 << 10 };
+/* What a connection's headers take at most. Half of it is the unit in which bodies are read: a TLS record
+   and a
+   bit. All of it is written to between requests, so it costs memory and time. */
+enum { CONNECTION_BYTES = 40 << 10, BACKLOG = 1024, STACK_BYTES = 256 << 10 };
 
 /* TLS 1.2 with forward secrecy, or 1.3; authenticated encryption only. */
 static const char priorities[] =
