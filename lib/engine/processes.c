@@ -40,7 +40,9 @@ static void give_up(struct fm_engine_map *run, int code)
 /* The run comes along as the shared block, which it is for nobody else. */
 static int forward(const void *in, void *out, size_t first, size_t count, const void *shared)
 {
-    struct fm_engine_map *run = (struct fm_engine_map *)(uintptr_t)shared;
+    void *itself;
+    memcpy(&itself, &shared, sizeof itself);
+    struct fm_engine_map *run = itself;
     const struct fm_process_ports ports = {.failed = failed, .context = run};
     const struct fm_process_tally tally =
         fm_process_span(run->process, &ports, in, out, first, count);

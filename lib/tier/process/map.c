@@ -71,7 +71,7 @@ static int prepare(const struct fastmap_map *map, int rank, struct fm_process_ma
     struct fm_process_worker *worker = fm_process_worker_mine();
     if (worker == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY, "no memory for a worker's bookkeeping: free some");
-    return fm_process_worker_ready(worker, made, 0);
+    return fm_process_worker_ready(worker, made, map->in_size + map->out_size);
 }
 
 int fm_process_open(const struct fastmap_map *map, int rank, struct fm_process_map **opened)

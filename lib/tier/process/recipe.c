@@ -192,6 +192,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct texts *texts, const
     va_start(args, format);
     char *const to = texts->to != NULL ? texts->to + texts->bytes : NULL;
     const size_t room = texts->to != NULL ? texts->room - texts->bytes : 0;
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, four lines above */
     const int length = vsnprintf(to, room, format, args);
     va_end(args);
     texts->bytes += length >= 0 ? (size_t)length + 1 : 0;

@@ -80,7 +80,7 @@ static void place(const struct task *task, const struct range *range,
         .in_offset = FM_WIRE_WORKER_CONTROL,
         .out_offset = FM_WIRE_WORKER_CONTROL + (task->in_place ? 0 : rounded(in_bytes)),
     };
-    if (in_bytes > 0)
+    if (in_bytes > 0 && task->in != NULL)
         memcpy(arena + span->in_offset, task->in + (range->first - task->base) * map->in_size,
                in_bytes);
     if (!task->in_place && map->out_size > 0) /* what an element leaves unwritten keeps its value */
