@@ -85,13 +85,28 @@ static bool check_terms(struct fmd_request *request, struct opening *o)
         fmd_answer_error(&request->answer, FMD_ERR_request, "%s", sentence);
         return false;
     }
-    const int64_t vcpus = fmd_call_vcpus(request);
-    if ((int64_t)o->terms.pool.vcpus > vcpus)
-        o->terms.pool.vcpus = (unsigned)vcpus;
     o->terms.pool.account = request->token.name;
-    if (vcpus > 0)
+    return true;
+}
+
+/* The same key again opens nothing: neither limit applies. */
+static bool is_again(const struct fmd_request *request, const struct opening *o)
+{
+    return fmd_maps_has_key(request->service->maps, request->token.account, o->terms.key);
+}
+
+/* A token's limit is for all of its maps together. */
+static bool check_vcpus(struct fmd_request *request, struct opening *o)
+{
+    int64_t vcpus = fmd_call_vcpus(request);
+    if (request->token.limits.vcpus >= 0)
+        vcpus -= fmd_maps_vcpus(request->service->maps, request->token.id);
+    if ((int64_t)o->terms.pool.vcpus > vcpus)
+        o->terms.pool.vcpus = vcpus > 0 ? (unsigned)vcpus : 1;
+    if (vcpus > 0 || is_again(request, o))
         return true;
-    fmd_answer_error(&request->answer, FMD_ERR_credit, "this token may not use any vCPU");
+    fmd_answer_error(&request->answer, FMD_ERR_maps,
+                     "this token's vCPUs are all in use; close a map");
     return false;
 }
 
@@ -170,9 +185,8 @@ static bool open_shared(struct fmd_request *request, struct opening *o)
 
 static bool check_count(struct fmd_request *request, struct opening *o)
 {
-    (void)o;
-    if (fmd_maps_count(request->service->maps, request->token.account) <
-        (size_t)request->service->config->maps_account)
+    if (is_again(request, o) || fmd_maps_count(request->service->maps, request->token.account) <
+                                    (size_t)request->service->config->maps_account)
         return true;
     fmd_answer_error(&request->answer, FMD_ERR_maps,
                      "the account has as many open maps as it may; close one");
@@ -236,8 +250,8 @@ static void start(struct fmd_request *request, struct opening *o)
     struct fmd_open *open = NULL;
     const int rc = fmd_pool_map_open(service->pool, o->tree, &o->terms.pool, &map);
     o->tree = NULL; /* the pool's now */
-    if (rc == 0 &&
-        (open = fmd_maps_add(service->maps, &request->token, &o->row, &o->terms.pool, map)) == NULL)
+    if (rc == 0 && (open = fmd_maps_add(service->maps, &request->token, &o->row, o->terms.key,
+                                        &o->terms.pool, map)) == NULL)
         fmd_pool_map_close(map);
     if (open == NULL) {
         fmd_ledger_close_map(service->ledger, o->row.id);
@@ -257,7 +271,7 @@ static void start(struct fmd_request *request, struct opening *o)
 void fmd_call_map_open(struct fmd_request *request)
 {
     static bool (*const steps[])(struct fmd_request * request, struct opening * o) = {
-        check_terms, check_count, stage, check_cpu, open_shared, hold};
+        check_terms, check_count, check_vcpus, stage, check_cpu, open_shared, hold};
     struct opening o = {.terms.pool.shared_fd = -1};
     size_t i = 0;
     while (i < sizeof steps / sizeof steps[0] && steps[i](request, &o))

@@ -4,6 +4,7 @@
  */
 #include "maps.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,8 +39,8 @@ void fmd_maps_free(struct fmd_maps *maps)
    */
 
 static struct fmd_open *new_open(struct fmd_maps *maps, const struct fmd_token *token,
-                                 const struct fmd_map_row *row, const struct fmd_pool_terms *terms,
-                                 struct fmd_map *map)
+                                 const struct fmd_map_row *row, const char *key,
+                                 const struct fmd_pool_terms *terms, struct fmd_map *map)
 {
     struct fmd_open *open = calloc(1, sizeof *open);
     if (open == NULL)
@@ -52,6 +53,7 @@ static struct fmd_open *new_open(struct fmd_maps *maps, const struct fmd_token *
     strcpy(open->id, row->id);
     strcpy(open->account_name, token->name);
     strcpy(open->token, token->id);
+    snprintf(open->key, sizeof open->key, "%s", key);
     open->account = token->account;
     open->in_size = terms->in_size;
     open->out_size = terms->out_size;
@@ -76,10 +78,10 @@ static void free_open(struct fmd_open *open)
 }
 
 struct fmd_open *fmd_maps_add(struct fmd_maps *maps, const struct fmd_token *token,
-                              const struct fmd_map_row *row, const struct fmd_pool_terms *terms,
-                              struct fmd_map *map)
+                              const struct fmd_map_row *row, const char *key,
+                              const struct fmd_pool_terms *terms, struct fmd_map *map)
 {
-    struct fmd_open *open = new_open(maps, token, row, terms, map);
+    struct fmd_open *open = new_open(maps, token, row, key, terms, map);
     if (open == NULL)
         return NULL;
     pthread_mutex_lock(&maps->mutex);
@@ -124,6 +126,26 @@ size_t fmd_maps_count(struct fmd_maps *maps, int64_t account)
         count += open->account == account;
     pthread_mutex_unlock(&maps->mutex);
     return count;
+}
+
+bool fmd_maps_has_key(struct fmd_maps *maps, int64_t account, const char *key)
+{
+    pthread_mutex_lock(&maps->mutex);
+    const struct fmd_open *open = maps->first;
+    while (open != NULL && (open->account != account || strcmp(open->key, key) != 0))
+        open = open->next;
+    pthread_mutex_unlock(&maps->mutex);
+    return open != NULL;
+}
+
+int64_t fmd_maps_vcpus(struct fmd_maps *maps, const char *token)
+{
+    int64_t vcpus = 0;
+    pthread_mutex_lock(&maps->mutex);
+    for (const struct fmd_open *open = maps->first; open != NULL; open = open->next)
+        vcpus += strcmp(open->token, token) == 0 ? open->vcpus : 0;
+    pthread_mutex_unlock(&maps->mutex);
+    return vcpus;
 }
 
 static void take_off_list(struct fmd_maps *maps, struct fmd_open *open)

@@ -25,6 +25,7 @@ struct fmd_open {
     char id[FMD_MAP_BYTES];
     char account_name[FMD_NAME_BYTES];
     char token[FM_SERVICE_ID_BYTES];
+    char key[FMD_KEY_BYTES]; /* the client's */
     int64_t account;
     uint64_t in_size, out_size;
     unsigned vcpus;
@@ -48,14 +49,20 @@ void fmd_maps_free(struct fmd_maps *maps); /* all closed and put back */
 
 /* Registers a map that ledger and pool have opened. NULL: no memory. One user. */
 struct fmd_open *fmd_maps_add(struct fmd_maps *maps, const struct fmd_token *token,
-                              const struct fmd_map_row *row, const struct fmd_pool_terms *terms,
-                              struct fmd_map *map);
+                              const struct fmd_map_row *row, const char *key,
+                              const struct fmd_pool_terms *terms, struct fmd_map *map);
 
 /* One user more; NULL: not open here, or another account's. */
 struct fmd_open *fmd_maps_find(struct fmd_maps *maps, int64_t account, const char *id);
 void fmd_maps_put(struct fmd_maps *maps, struct fmd_open *open);
 
 size_t fmd_maps_count(struct fmd_maps *maps, int64_t account);
+
+/* Whether the account has an open map with the key. */
+bool fmd_maps_has_key(struct fmd_maps *maps, int64_t account, const char *key);
+
+/* vCPUs granted to the open maps of a token. */
+int64_t fmd_maps_vcpus(struct fmd_maps *maps, const char *token);
 
 /* 0, or STATE where the ledger fails. */
 int fmd_maps_close(struct fmd_maps *maps, struct fmd_open *open);

@@ -248,8 +248,7 @@ static void close_all(struct daemon *d, size_t taken)
         steps[taken].close(d);
 }
 
-/* ---- What is printed
-   ------------------------------------------------------------------------------------------- */
+/* ---- What is printed ------------------------------------------------------------------------ */
 
 static int first_account(struct daemon *d)
 {
@@ -286,8 +285,7 @@ static int greet(struct daemon *d)
     return rc;
 }
 
-/* ---- Running
-   --------------------------------------------------------------------------------------------------- */
+/* ---- Running -------------------------------------------------------------------------------- */
 
 static void expire_blobs(struct daemon *d)
 {

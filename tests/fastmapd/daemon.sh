@@ -15,7 +15,7 @@ for tool in curl openssl; do
         exit 0
     }
 done
-plan 50
+plan 51
 cd "$tap_scratch" || exit 1
 
 # ---- A fresh machine ------------------------------------------------------------------------------------
@@ -83,6 +83,10 @@ use "$token"
 open_map 1 900000
 expect_text "a map holds no more than the token's limit for the day" "$(word hold <map.json)" 500000
 expect_text "nor more vCPUs" "$(word vcpus <map.json)" 1
+limited=$map
+open_map 1 900000
+expect_text "all its maps together have no more vCPUs" "$(word error <map.json)" maps
+map=$limited
 call DELETE "/v1/maps/$map" >closed.json
 use "$keep"
 expect_text "another account's map is not there" "$(refusal GET "/v1/maps/$map")" "404 map"

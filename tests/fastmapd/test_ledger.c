@@ -263,8 +263,7 @@ TEST(a_restart_gives_back_what_was_held_and_keeps_what_was_charged)
     forget(ledger);
 }
 
-/* ---- Many at once
-   ------------------------------------------------------------------------------------------ */
+/* ---- Many at once --------------------------------------------------------------------------- */
 
 enum { THREADS = 8, SPANS = 300 };
 

@@ -60,8 +60,7 @@ TEST(a_hundred_thousand_signatures_a_second_are_all_remembered)
     fmd_replay_free(replay);
 }
 
-/* ---- Who has to wait
-   ---------------------------------------------------------------------------------------- */
+/* ---- Who has to wait ------------------------------------------------------------------------ */
 
 static struct sockaddr_in address_of(uint32_t number)
 {
@@ -107,8 +106,7 @@ TEST(an_ipv6_neighbourhood_counts_as_one_and_ipv4_in_ipv6_as_ipv4)
     free(attempts);
 }
 
-/* ---- Spans
-   --------------------------------------------------------------------------------------------------- */
+/* ---- Spans ---------------------------------------------------------------------------------- */
 
 static enum fmd_spans_answer begin(struct fmd_spans *spans, uint64_t number, uint64_t count,
                                    struct fmd_outcome **outcome)
@@ -158,8 +156,7 @@ TEST(a_hundred_thousand_spans_keep_their_names)
     fmd_spans_free(spans);
 }
 
-/* ---- Settings
-   ------------------------------------------------------------------------------------------------ */
+/* ---- Settings ------------------------------------------------------------------------------- */
 
 TEST(flags_win_over_the_file_and_leave_commands_alone)
 {
@@ -216,8 +213,7 @@ TEST(a_wrong_setting_is_named_with_its_line_and_what_it_may_be)
     }
 }
 
-/* ---- Secrets, logs, processors
-   ---------------------------------------------------------------------------------- */
+/* ---- Secrets, logs, processors -------------------------------------------------------------- */
 
 TEST(a_sealed_key_opens_only_as_it_was_sealed)
 {
