@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A host that has several spans ready at a time sends a worker their memory in turn, and comes back to the same
- * pieces. To map 2 MiB anew and take its page faults costs as much as to copy them, so small arenas are kept
- * mapped, the oldest goes first. Large ones are not: their spans last longer, and what is mapped stays
- * allocated after the host has given it up.
+ * A host that has several spans ready at a time sends a worker their memory in turn, and comes back to the
+ * same pieces. To map 2 MiB anew and take its page faults costs as much as to copy them, so small arenas
+ * are kept mapped, the oldest goes first. Large ones are not: their spans last longer, and what is mapped
+ * stays allocated after the host has given it up.
  *
  * An inode that is mapped cannot be another's, so its number tells an arena.
  */

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../test.h"
@@ -303,6 +304,50 @@ TEST(memory_of_spans_has_a_limit)
     fmd_span_release(spans[0]);
     fmd_pool_map_close(map);
     cage_close(&cage);
+}
+
+/* In a child: a pool with a worker in an endless element. Tells by the pipe that it runs, and waits. */
+static void be_killed(int tell)
+{
+    struct cage cage;
+    const char *why = NULL;
+    struct cage_outcome outcome;
+    char answer = 'n';
+    if (open_cage(&cage, cage_config(), &why)) {
+        struct fmd_map *map = cage_map(&cage, "ada", "loop", 1);
+        cage_commit(map, 0, 1, "!", UINT64_MAX / 4, &outcome);
+        while (numbers_of(&cage).running == 0)
+            usleep(5000);
+        snprintf(cage.table, sizeof cage.table, "rm -rf '%s'", cage.folder);
+        answer = system(cage.table) == 0 ? 'y' : 'n'; /* nobody else will */
+    }
+    if (write(tell, &answer, 1) == 1)
+        pause();
+    _exit(1);
+}
+
+TEST(no_worker_outlives_fastmapd)
+{
+    int ends[2], status = 0;
+    char answer = 'n';
+    if (UNDER_TSAN)
+        SKIP("threads that are made after fork() are not followed");
+    CHECK_EQ_INT(pipe(ends), 0);
+    CHECK_EQ_INT(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0); /* orphans become ours */
+    const pid_t host = fork();
+    if (host == 0)
+        be_killed(ends[1]);
+    close(ends[1]);
+    const bool runs = read(ends[0], &answer, 1) == 1 && answer == 'y';
+    close(ends[0]);
+    kill(host, SIGKILL);
+    CHECK_EQ_INT(waitpid(host, &status, 0), host);
+    if (!runs)
+        SKIP("there is no sandbox here");
+    const pid_t worker = wait(&status); /* would wait for ever if it lived on */
+    CHECK_TRUE(worker > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+               "process %d: status %d", (int)worker, status);
+    CHECK_EQ_INT(wait(&status), -1);
 }
 
 TEST(spans_that_are_not_released_outlive_their_map)
