@@ -47,7 +47,8 @@ void die(const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     fputc('\n', stderr);
     va_end(args);
-    exit(1);
+    fflush(stdout);
+    _exit(1); /* other threads are at work */
 }
 
 struct client *client_new(const char *url, const char *certificate, const char *token)

@@ -15,7 +15,7 @@ for tool in curl openssl; do
         exit 0
     }
 done
-plan 51
+plan 59
 cd "$tap_scratch" || exit 1
 
 # ---- A fresh machine ------------------------------------------------------------------------------------
@@ -133,6 +133,13 @@ expect_text "a function that is not there" "$(refusal POST "/v1/maps/$map/spans/
 open_map 6 1000000
 expect_text "a span that takes too long" "$(span 1 3 | cut -d' ' -f2)" status=late
 
+# ---- The operator ------------------------------------------------------------------------------------------
+admin status >status.txt
+expect_text "status of a running daemon ends well" $? 0
+expect "and has its address and its accounts" sh -c "grep -q '$FASTMAP_URL  up for' status.txt && grep -q '^bio .* revoked$' status.txt"
+expect_text "a statement has a line for all charges of a map" "$(admin account statement first | awk -v m="$first" '$3 == "charge" && $6 == m { print $5 }')" 3
+expect "metrics count what was charged" sh -c "curl -sS --cacert $FASTMAP_CERTIFICATE $FASTMAP_URL/metrics | grep -q '^fastmapd_spans_died_total 1$'"
+
 # ---- The end of a daemon -------------------------------------------------------------------------------------
 open_map 2 1000000
 before=$(balance)
@@ -153,6 +160,33 @@ expect_text "SIGTERM lets running spans finish" "$(cut -d' ' -f2 slow.txt)" stat
 stop
 expect_text "and ends well" "$stopped" 0
 expect "the ledger balances" sh -c "$daemon --state $folder audit | grep -q 'the ledger balances'"
+admin status >status.txt
+expect_text "status without a daemon says so" "$? $(head -n 1 status.txt)" "3 no fastmapd runs in $folder"
+
+# A full disk: files may not grow any more. SIGXFSZ is ignored, so writing fails as it does there.
+full() {
+    trap '' XFSZ
+    ulimit -f "$1"
+    exec "$daemon" --state "$folder" --log error >"$tap_scratch/out" 2>"$tap_scratch/full"
+}
+rm -f state/url
+full 200 &
+pid=$!
+while [ ! -f state/url ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done
+FASTMAP_URL=$(cat state/url)
+open_map 0 1000000
+u64 1 2 3 4 >inputs
+n=0
+until n=$((n + 1)) && call POST "/v1/maps/$map/spans/$n?first=0&count=4" inputs >outputs && ! genuine - || [ $n -gt 400 ]; do :; done
+expect_text "a full disk is the service's failure, told as such" "$(word error <outputs)" internal
+spent=$((n - 1))
+stop -KILL
+before=$(admin account list | awk '$1 == "first" { print $2 }')
+start
+expect "afterwards the ledger balances" sh -c "$daemon --state $folder audit | grep -q 'the ledger balances'"
+expect_text "what was answered was charged, the rest was not" \
+    "$(admin account statement first | awk -v m="$map" '$3 == "charge" && $6 == m { print $5 }')" "$spent"
+stop
 chmod 755 state
 expect "a state folder that others can enter is refused" sh -c "! $daemon --state $folder 2>why; grep -q 'others can enter .*/state (mode 755); run: chmod 700' why"
 chmod 700 state
