@@ -11,6 +11,7 @@
 #include "engine/group.h"
 
 #define PAUSE_MOST_NS FM_ENGINE_SILENT_NS
+#define PATIENT_NS 500000.0
 
 static struct {
     pthread_mutex_t mutex;
@@ -28,10 +29,18 @@ static void pause_for(const struct fm_engine_world *world, double pause_ns, bool
         fm_engine_wait_ns((uint64_t)pause_ns);
 }
 
+/* How long the caller may be silent: it looks after each element, if that is short, and two at it at once would
+   keep each other waiting. */
+static double patience_ns(const struct fm_engine_group *group)
+{
+    const double element_ns = group->sched.cost_ns;
+    return fm_engine_talk_pause_ns(group) + (element_ns < PATIENT_NS ? 2 * element_ns : 0);
+}
+
 /* Talks for a caller that has not for so long. False: the caller does, or waits and would. */
 static bool stand_in(struct fm_engine_group *group)
 {
-    const double pause_ns = fm_engine_talk_pause_ns(group);
+    const double pause_ns = patience_ns(group);
     if (atomic_load_explicit(&group->waiting, memory_order_relaxed) ||
         !fm_engine_talk_is_due(group, pause_ns))
         return false;
@@ -50,6 +59,8 @@ static double next_pause_ns(const struct fm_engine_group *group, double pause_ns
     const bool cheap = group->sched.cost_ns > 0 && group->sched.cost_ns < least_ns;
     if (away)
         return group->world->rings ? PAUSE_MOST_NS : least_ns;
+    if (group->world->rings && group->world->tier->stirs(group->tag))
+        return least_ns;
     const double next_ns = pause_ns > 0 ? 2 * pause_ns : cheap ? PAUSE_MOST_NS : least_ns;
     return next_ns < PAUSE_MOST_NS ? next_ns : PAUSE_MOST_NS;
 }

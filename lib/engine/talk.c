@@ -267,9 +267,10 @@ bool fm_engine_talk_is_due(const struct fm_engine_group *group, double pause_ns)
 void fm_engine_talk_between(void *context)
 {
     struct fm_engine_group *group = context;
-    if (!fm_engine_talk_is_due(group, fm_engine_talk_pause_ns(group)))
+    /* Who has the mutex looks already, and may have lost its processor in the middle of it. */
+    if (!fm_engine_talk_is_due(group, fm_engine_talk_pause_ns(group)) ||
+        pthread_mutex_trylock(&group->world->mutex) != 0)
         return;
-    pthread_mutex_lock(&group->world->mutex);
     fm_engine_talk_look(group);
     pthread_mutex_unlock(&group->world->mutex);
 }

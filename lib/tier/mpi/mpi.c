@@ -39,6 +39,8 @@ struct transfer {
     struct transfer *next;
 };
 
+#define SMALL_BYTES ((size_t)4096) /* such messages leave at once, as a rule */
+
 static struct {
     MPI_Comm comm;
     bool up;
@@ -279,23 +281,6 @@ static bool gather_is_done(void)
 
 /* ---- Messages ---- */
 
-static bool send(int to, int tag, char *bytes, size_t size)
-{
-    struct transfer *t = malloc(sizeof *t);
-    if (t == NULL || size > INT_MAX) {
-        free(t);
-        free(bytes);
-        return false;
-    }
-    *t = (struct transfer){.bytes = bytes, .size = size, .next = mpi.sending};
-    MPI_Isend(bytes, (int)size, MPI_BYTE, to, tag, mpi.comm, &t->request);
-    mpi.sending = t;
-    atomic_store_explicit(&mpi.moving, true, memory_order_relaxed);
-    if (mpi.bells != NULL && mpi.place[to] >= 0)
-        fm_mpi_bell_ring(&mpi.bells[mpi.place[to]]);
-    return true;
-}
-
 static void sweep_sent(void)
 {
     for (struct transfer **at = &mpi.sending; *at != NULL;) {
@@ -310,6 +295,31 @@ static void sweep_sent(void)
         free(t->bytes);
         free(t);
     }
+}
+
+static void note_moving(void)
+{
+    atomic_store_explicit(&mpi.moving, mpi.sending != NULL || mpi.receiving != NULL,
+                          memory_order_relaxed);
+}
+
+static bool send(int to, int tag, char *bytes, size_t size)
+{
+    struct transfer *t = malloc(sizeof *t);
+    if (t == NULL || size > INT_MAX) {
+        free(t);
+        free(bytes);
+        return false;
+    }
+    *t = (struct transfer){.bytes = bytes, .size = size, .next = mpi.sending};
+    MPI_Isend(bytes, (int)size, MPI_BYTE, to, tag, mpi.comm, &t->request);
+    mpi.sending = t;
+    if (size <= SMALL_BYTES)
+        sweep_sent();
+    note_moving();
+    if (mpi.bells != NULL && mpi.place[to] >= 0)
+        fm_mpi_bell_ring(&mpi.bells[mpi.place[to]]);
+    return true;
 }
 
 static bool is_flushed(size_t most_bytes)
@@ -403,31 +413,39 @@ static bool end_receive(int tag, fm_tier_deliver *deliver, void *context)
     return true;
 }
 
-/* Where bells tell that all has come, MPI is not asked once more: it would give the processor away. It is if
-   none has rung, as the caller must have a reason. */
+static bool stirs(int tag)
+{
+    return atomic_load_explicit(&mpi.moving, memory_order_relaxed) ||
+           atomic_load_explicit(&mpi.early_tag, memory_order_relaxed) == tag || !heard_all();
+}
+
+/* MPI gives the processor away when it is asked for a message and there is none, which costs milliseconds where
+   others want it. So it is asked only while bells tell of more: twice, as a message that it takes in only now
+   is found by the second look. */
+static bool fetch(bool by_bells)
+{
+    if (by_bells && heard_all())
+        return false;
+    return begin_receive() || (by_bells && begin_receive());
+}
+
+/* Without a ring, and with nothing on its way that would be a reason to call, messages are looked for. */
 static bool poll(int tag, fm_tier_deliver *deliver, void *context)
 {
     bool any = mpi.early != NULL;
     struct transfer *early = mpi.early;
-    const bool by_bells = mpi.bell_count == mpi.size && !heard_all();
+    const bool by_bells = mpi.bell_count == mpi.size && stirs(tag);
     mpi.early = NULL;
     while (early != NULL)
         hand_over(take_off(&early), tag, deliver, context);
     if (mpi.sending != NULL)
         sweep_sent();
-    while ((!(by_bells && heard_all()) && begin_receive()) || end_receive(tag, deliver, context))
+    while (fetch(by_bells) || end_receive(tag, deliver, context))
         any = true;
-    atomic_store_explicit(&mpi.moving, mpi.sending != NULL || mpi.receiving != NULL,
-                          memory_order_relaxed);
+    note_moving();
     atomic_store_explicit(&mpi.early_tag, mpi.early != NULL ? mpi.early->tag : 0,
                           memory_order_relaxed);
     return any;
-}
-
-static bool stirs(int tag)
-{
-    return atomic_load_explicit(&mpi.moving, memory_order_relaxed) ||
-           atomic_load_explicit(&mpi.early_tag, memory_order_relaxed) == tag || !heard_all();
 }
 
 static void rest(uint64_t ns)
