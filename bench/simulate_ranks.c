@@ -198,9 +198,7 @@ static void make_edges(void)
     int *children = calloc(size, sizeof *children);
     for (int r = 0; r < sim.ranks; r++)
         node[r] = r / sim.per_node;
-    int *below = parent + size;
-    fm_sched_tree(sim.ranks, node, FM_SCHED_FANOUT, below, parent);
-    fm_sched_tree_below(sim.ranks, parent, below);
+    fm_sched_tree(sim.ranks, node, FM_SCHED_FANOUT, parent + size, parent);
     for (int r = 1; r < sim.ranks; r++)
         children[parent[r]]++;
     for (int r = 0; r < sim.ranks; r++) {
@@ -209,9 +207,9 @@ static void make_edges(void)
         if (parent[r] < 0)
             continue;
         struct fm_sched_ranks *up = &ranks[parent[r]].sched;
-        ranks[r].sched.edges[ranks[r].sched.edge_count++] = (struct fm_sched_edge){
-            .rank = parent[r], .behind = sim.ranks - below[r], .is_parent = true};
-        up->edges[up->edge_count++] = (struct fm_sched_edge){.rank = r, .behind = below[r]};
+        ranks[r].sched.edges[ranks[r].sched.edge_count++] =
+            (struct fm_sched_edge){.rank = parent[r], .is_parent = true};
+        up->edges[up->edge_count++] = (struct fm_sched_edge){.rank = r};
     }
     free(node);
     free(parent);

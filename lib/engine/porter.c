@@ -29,8 +29,8 @@ static void pause_for(const struct fm_engine_world *world, double pause_ns, bool
         fm_engine_wait_ns((uint64_t)pause_ns);
 }
 
-/* How long the caller may be silent: it looks after each element, if that is short, and two at it at once would
-   keep each other waiting. */
+/* How long the caller may be silent: it looks after each element, if that is short, and two at it at once
+   would keep each other waiting. */
 static double patience_ns(const struct fm_engine_group *group)
 {
     const double element_ns = group->sched.cost_ns;

@@ -103,14 +103,12 @@ static bool find_neighbours(void)
     }
     int *parent = scratch + 3 * (size_t)size;
     fm_sched_tree(size, world.is.node, FM_SCHED_FANOUT, scratch, parent);
-    fm_sched_tree_below(size, parent, scratch);
     for (int rank = 0; rank < size; rank++)
         if (rank == parent[own])
-            world.edges[world.edge_count++] = (struct fm_sched_edge){
-                .rank = rank, .behind = size - scratch[own], .is_parent = true};
-        else if (parent[rank] == own)
             world.edges[world.edge_count++] =
-                (struct fm_sched_edge){.rank = rank, .behind = scratch[rank]};
+                (struct fm_sched_edge){.rank = rank, .is_parent = true};
+        else if (parent[rank] == own)
+            world.edges[world.edge_count++] = (struct fm_sched_edge){.rank = rank};
     free(scratch);
     world.rings = world.is.rings;
     for (int i = 0; i < world.edge_count; i++)

@@ -455,14 +455,6 @@ void fm_sched_ranks_turn(struct fm_sched_ranks *ranks)
         see_to(ranks, first_due(ranks));
 }
 
-bool fm_sched_ranks_is_asked(const struct fm_sched_ranks *ranks)
-{
-    for (int i = 0; i < ranks->edge_count; i++)
-        if (ranks->edges[i].demand > 0)
-            return true;
-    return false;
-}
-
 /* ---- Events ---- */
 
 static void receive_give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge,
@@ -611,8 +603,7 @@ bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_por
         .link = {.run_most = SIZE_MAX},
     };
     for (int i = 0; i < edge_count; i++)
-        edges[i] = (struct fm_sched_edge){
-            .rank = edges[i].rank, .behind = edges[i].behind, .is_parent = edges[i].is_parent};
+        edges[i] = (struct fm_sched_edge){.rank = edges[i].rank, .is_parent = edges[i].is_parent};
     const struct fm_sched_message own = {.count = n};
     return job_open(ranks, OWN, &own) == 0;
 }

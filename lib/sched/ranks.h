@@ -108,7 +108,6 @@ struct fm_sched_link {
 
 struct fm_sched_edge {
     int rank;
-    int behind;       /* ranks that are reached by it */
     double asked;     /* threads we asked for and got nothing yet, 0: none */
     double demand;    /* threads they ask for, 0: none */
     double dry_at_ns; /* when these have nothing to do, on average */
@@ -167,7 +166,7 @@ struct fm_sched_ranks {
 };
 
 /* Prepares a rank for a map of which it owns n elements; their job is number 0 (also where n is 0). edges:
-   edge_count of them with rank, behind and is_parent set, kept by the caller until fm_sched_ranks_free().
+   edge_count of them with rank and is_parent set, kept by the caller until fm_sched_ranks_free().
    False: no memory. */
 bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_ports *ports,
                          void *context, struct fm_sched_edge *edges, int edge_count, int workers,
@@ -191,9 +190,6 @@ void fm_sched_ranks_turn(struct fm_sched_ranks *ranks);
 
 /* When a lease is due, if nothing else happens to this rank before; INFINITY: never. */
 double fm_sched_ranks_due_ns(const struct fm_sched_ranks *ranks);
-
-/* Whether somebody asks: time alone can change what he gets. */
-bool fm_sched_ranks_is_asked(const struct fm_sched_ranks *ranks);
 
 /* Begin no more elements, anywhere. */
 void fm_sched_ranks_stop(struct fm_sched_ranks *ranks);

@@ -30,11 +30,3 @@ void fm_sched_tree(int size, const int *node, int fanout, int *scratch, int *par
             parent[rank] = above;
         }
 }
-
-void fm_sched_tree_below(int size, const int *parent, int *below)
-{
-    for (int rank = 0; rank < size; rank++)
-        below[rank] = 1;
-    for (int rank = size - 1; rank > 0; rank--) /* a parent's number is lower */
-        below[parent[rank]] += below[rank];
-}

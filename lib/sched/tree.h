@@ -19,7 +19,4 @@
  */
 void fm_sched_tree(int size, const int *node, int fanout, int *scratch, int *parent);
 
-/* Fills below[0 .. size - 1]: ranks of the subtree under each rank, itself included. */
-void fm_sched_tree_below(int size, const int *parent, int *below);
-
 #endif

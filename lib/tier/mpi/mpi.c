@@ -419,9 +419,9 @@ static bool stirs(int tag)
            atomic_load_explicit(&mpi.early_tag, memory_order_relaxed) == tag || !heard_all();
 }
 
-/* MPI gives the processor away when it is asked for a message and there is none, which costs milliseconds where
-   others want it. So it is asked only while bells tell of more: twice, as a message that it takes in only now
-   is found by the second look. */
+/* MPI gives the processor away when it is asked for a message and there is none, which costs milliseconds
+   where others want it. So it is asked only while bells tell of more: twice, as a message that it takes in
+   only now is found by the second look. */
 static bool fetch(bool by_bells)
 {
     if (by_bells && heard_all())
