@@ -197,7 +197,8 @@ struct fastmap_map {
 /** Who computed an element. */
 enum fastmap_tier {
     FASTMAP_TIER_LOCAL = 0, /**< a thread of this process */
-    FASTMAP_TIER_MPI = 1    /**< another rank of the job */
+    FASTMAP_TIER_MPI = 1,   /**< another rank of the job */
+    FASTMAP_TIER_CLOUD = 2  /**< the cloud */
 };
 
 /** What else than a signal can have ended an element's worker. */
@@ -230,7 +231,9 @@ struct fastmap_report {
     double loop_seconds; /**< the plain loop's, estimated: the threads' busy time, summed */
     int workers;         /**< most threads that computed at once, the caller included */
     size_t spans_stolen; /**< how often a thread took elements from another */
-    size_t away;         /**< own elements that other ranks computed */
+    size_t away;         /**< own elements that other ranks or the cloud computed */
+    size_t cloud;        /**< of these, how many the cloud computed */
+    double dollars;      /**< US$ that the map has cost in the cloud */
     int ranks;           /**< ranks that computed the map together; 1 without MPI */
 };
 

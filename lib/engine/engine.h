@@ -11,9 +11,13 @@
 
 #include "base/settings.h"
 
+struct fm_engine_cloud;
+
 struct fastmap_session {
     struct fm_base_settings settings;
-    bool terminal; /* standard error can show a status line */
+    bool terminal;                 /* standard error can show a status line */
+    struct fm_engine_cloud *cloud; /* made when it is first looked for; NULL: not yet, or none */
+    bool no_cloud;                 /* it was looked for in vain */
 };
 
 /* Sessions: see fastmap.h for what the public calls promise. */

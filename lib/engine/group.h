@@ -25,6 +25,8 @@ struct fm_engine_tally {
     uint64_t failed;
     uint64_t skipped; /* not computed */
     uint64_t listed;
+    uint64_t cloud; /* computed in the cloud */
+    uint64_t home;  /* came back from the cloud not computed, and were computed by who gave them */
     double busy_ns; /* in elements */
     struct fastmap_failure failures[FASTMAP_REPORT_FAILURES];
 };
@@ -50,10 +52,12 @@ struct fm_engine_job {
     size_t skipped; /* not computed, by whomever */
     double busy_ns; /* in elements, whoever computed them */
     size_t away;    /* elements that others computed */
+    size_t cloud;   /* elements that were computed in the cloud */
 };
 
 struct fm_engine_group {
     struct fm_engine_world *world;
+    struct fm_engine_cloud *cloud; /* NULL: it takes no part in this map */
     const struct fastmap_map *map;
     struct fastmap_session *session;
     struct fm_process_map *process; /* where elements run in worker processes, else NULL */
@@ -121,6 +125,10 @@ void fm_engine_job_accept(struct fm_engine_group *group, const struct fm_sched_r
 /* ---- talk.c ---- */
 
 extern const struct fm_sched_ports fm_engine_talk_ports;
+
+/* A message with its payload, in memory of its own. Without memory for it the process ends: others would wait
+   for ever. */
+char *fm_engine_talk_pack(const struct fm_engine_header *header, const void *payload, size_t bytes);
 
 /* Sends a message with its payload. */
 void fm_engine_talk_post(struct fm_engine_world *world, int tag, int to,

@@ -108,6 +108,7 @@ struct fm_engine_tally fm_engine_job_tally(const struct fm_engine_job *job)
         .failed = job->run.failed,
         .skipped = job->skipped,
         .listed = job->run.listed,
+        .cloud = job->cloud,
         .busy_ns = job->busy_ns,
     };
     memcpy(tally.failures, job->run.failures, sizeof tally.failures);
@@ -118,6 +119,7 @@ void fm_engine_job_add(struct fm_engine_job *job, const struct fm_engine_tally *
 {
     job->skipped += (size_t)tally->skipped;
     job->busy_ns += tally->busy_ns;
+    job->cloud += (size_t)tally->cloud;
     if (tally->failed > 0)
         fm_engine_failures_merge(&job->run, (size_t)tally->failed, tally->failures,
                                  (size_t)tally->listed);

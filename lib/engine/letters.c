@@ -19,10 +19,9 @@ void fm_engine_letter_free(struct fm_engine_letter *letter)
     free(letter);
 }
 
-static void keep(void *context, int from, char *bytes, size_t size)
+static void append(struct fm_engine_letter **list, int from, char *bytes, size_t size)
 {
-    struct fm_engine_world *world = context;
-    struct fm_engine_letter **end = &world->early;
+    struct fm_engine_letter **end = list;
     struct fm_engine_letter *letter = calloc(1, sizeof *letter);
     if (letter == NULL) {
         fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
@@ -33,6 +32,18 @@ static void keep(void *context, int from, char *bytes, size_t size)
     while (*end != NULL)
         end = &(*end)->next;
     *end = letter;
+}
+
+static void keep(void *context, int from, char *bytes, size_t size)
+{
+    struct fm_engine_world *world = context;
+    append(&world->early, from, bytes, size);
+}
+
+void fm_engine_letter_put(struct fm_engine_letter **list, int from,
+                          const struct fm_engine_header *header, const void *payload, size_t bytes)
+{
+    append(list, from, fm_engine_talk_pack(header, payload, bytes), sizeof *header + bytes);
 }
 
 static int kind_of(const struct fm_engine_letter *letter)

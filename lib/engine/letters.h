@@ -38,6 +38,10 @@ bool fm_engine_letters_next_map(struct fm_engine_world *world, int *from,
 /* Hands all that are kept to the group, which has just entered its map. Under the mutex. */
 void fm_engine_letters_deliver(struct fm_engine_group *group);
 
+/* A letter made here, at the end of the list. */
+void fm_engine_letter_put(struct fm_engine_letter **list, int from,
+                          const struct fm_engine_header *header, const void *payload, size_t bytes);
+
 void fm_engine_letter_free(struct fm_engine_letter *letter);
 
 #endif

@@ -2,10 +2,17 @@
 fm_sources += \
 	lib/engine/arenas.c \
 	lib/engine/arenas.h \
+	lib/engine/alone.c \
+	lib/engine/alone.h \
 	lib/engine/blocks.c \
 	lib/engine/blocks.h \
 	lib/engine/check.c \
 	lib/engine/check.h \
+	lib/engine/cloud.c \
+	lib/engine/cloud.h \
+	lib/engine/confirm.c \
+	lib/engine/confirm.h \
+	lib/engine/courier.c \
 	lib/engine/engine.h \
 	lib/engine/failure.c \
 	lib/engine/group.h \
@@ -27,6 +34,7 @@ fm_sources += \
 	lib/engine/processes.h \
 	lib/engine/progress.c \
 	lib/engine/progress.h \
+	lib/engine/purse.c \
 	lib/engine/ranks.c \
 	lib/engine/ranks.h \
 	lib/engine/servant.c \

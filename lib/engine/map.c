@@ -230,6 +230,8 @@ __attribute__((noinline)) int fm_engine_run_timed(struct fm_engine_map *run, int
         report = &own;
     fm_engine_compute(run, width, report);
     report->away = 0;
+    report->cloud = 0;
+    report->dollars = 0;
     report->ranks = 1;
     if (!fm_local_inside())
         fm_engine_closing_say(run->session, run->map->label, report);

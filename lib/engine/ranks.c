@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "engine/blocks.h"
 #include "engine/check.h"
+#include "engine/cloud.h"
 #include "engine/history.h"
 #include "engine/letters.h"
 #include "engine/processes.h"
@@ -34,6 +35,7 @@
 /* After a map that is complete only such messages need have left: the end is one; a larger one carries what
    was computed twice, and goes on without us. */
 #define SMALL_BYTES ((size_t)4096)
+#define GUESS_NS 1e6      /* an element's cost, where nobody here computes one */
 #define SHORT_NS 100000.0 /* a shorter map is over before anybody would miss this rank */
 
 /* ---- Computing ---- */
@@ -41,7 +43,7 @@
 static struct fm_engine_job *next_job(struct fm_engine_group *group)
 {
     pthread_mutex_lock(&group->world->mutex);
-    struct fm_engine_job *job = group->queue;
+    struct fm_engine_job *job = fm_engine_cloud_is_alone(group->cloud) ? NULL : group->queue;
     if (job != NULL) {
         group->queue = job->next;
         job->next = NULL;
@@ -173,14 +175,18 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
     fm_engine_share_take(group);
     group->tag = fm_engine_letters_tag(world);
     world->maps++;
+    fm_engine_cloud_enter(group);
+    const bool computes = !fm_engine_cloud_is_alone(group->cloud);
+    const int workers = fm_engine_width(group->session);
     if (!fm_sched_ranks_init(&group->sched, &fm_engine_talk_ports, group, world->edges,
-                             world->edge_count, fm_engine_width(group->session), group->own.work.n))
+                             world->edge_count + (group->cloud != NULL ? 1 : 0),
+                             computes ? workers : 0, group->own.work.n))
         return false;
     group->sched.jobs[0].first = group->own.first;
     describe_link(group);
     if (!fm_engine_share_prepare(group))
         return false;
-    group->sched.cost_ns = cost_ns;
+    group->sched.cost_ns = cost_ns > 0 || computes ? cost_ns : GUESS_NS;
     group->own.in_place =
         group->map->n > 0 && group->map->in != NULL && group->map->in == group->map->out;
     fm_engine_job_start(group, &group->own, cost_ns);
@@ -195,6 +201,9 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
 
 static void leave(struct fm_engine_group *group)
 {
+    pthread_mutex_lock(&group->world->mutex);
+    fm_engine_cloud_leave(group);
+    pthread_mutex_unlock(&group->world->mutex);
     const struct fm_tier_ranks *tier = group->world->tier;
     while (!tier->is_flushed(group->sched.code == 0 ? SMALL_BYTES : SIZE_MAX))
         sched_yield();
@@ -241,6 +250,8 @@ static void fill(const struct fm_engine_group *group, struct fastmap_report *rep
     report->workers = group->workers;
     report->spans_stolen = group->stolen;
     report->away = own->away;
+    report->cloud = own->cloud;
+    report->dollars = group->cloud != NULL ? (double)group->cloud->spent * 1e-9 : 0;
     report->ranks = group->world->is.size;
 }
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/cloud.h"
 #include "engine/engine.h"
 #include "engine/keeper.h"
 #include "engine/map.h"
@@ -70,9 +71,9 @@ static int make(const struct fastmap_config *config, struct fastmap_session **se
         return error;
     }
     made->terminal = fm_base_status_is_terminal();
-    if (made->settings.secret != NULL)
+    if (made->settings.secret != NULL && made->settings.cloud_url == NULL)
         fm_base_log(made->settings.verbosity, FASTMAP_VERBOSITY_NORMAL,
-                    "a secret is set, but this build has no cloud tier: maps run on this machine");
+                    "a secret is set, but no cloud_url: maps run on this machine");
     pthread_once(&machinery, start_machinery);
     sessions++;
     *session = made;
@@ -119,6 +120,7 @@ static int end(struct fastmap_session *session)
         fm_local_pool_stop();
         fm_process_stop();
     }
+    fm_engine_cloud_end(session->cloud);
     fm_base_settings_free(&session->settings);
     free(session);
     return 0;

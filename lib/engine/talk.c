@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/blocks.h"
+#include "engine/cloud.h"
 #include "engine/letters.h"
 #include "tier/local/local.h"
 
@@ -41,20 +42,31 @@ static const char *payload_of(const struct fm_engine_group *group,
     return *bytes > 0 ? base + (run->first - job->first) * size : NULL;
 }
 
-void fm_engine_talk_post(struct fm_engine_world *world, int tag, int to,
-                         const struct fm_engine_header *header, const void *payload, size_t bytes)
+char *fm_engine_talk_pack(const struct fm_engine_header *header, const void *payload, size_t bytes)
 {
     char *message = malloc(sizeof *header + bytes);
     if (message == NULL) {
         fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
-                    "no memory for a message to rank %d: the job cannot go on", to);
+                    "no memory for a message of %zu bytes to another rank: the job cannot go on",
+                    bytes);
         abort(); /* the other ranks would wait for ever */
     }
     memcpy(message, header, sizeof *header);
-    ((struct fm_engine_header *)(void *)message)->serves = world->serves;
     if (bytes > 0)
         memcpy(message + sizeof *header, payload, bytes);
-    (void)world->tier->send(to, tag, message, sizeof *header + bytes);
+    return message;
+}
+
+void fm_engine_talk_post(struct fm_engine_world *world, int tag, int to,
+                         const struct fm_engine_header *header, const void *payload, size_t bytes)
+{
+    struct fm_engine_header stamped = *header;
+    stamped.serves = world->serves;
+    char *message = fm_engine_talk_pack(&stamped, payload, bytes);
+    if (to == world->is.size)
+        fm_engine_cloud_receive(world->cloud, message);
+    else
+        (void)world->tier->send(to, tag, message, sizeof stamped + bytes);
 }
 
 static void send(void *context, int rank, const struct fm_sched_message *message,
@@ -85,7 +97,7 @@ void fm_engine_talk_hello(struct fm_engine_group *group, bool is_soon)
     const struct fm_engine_header hello = {.message = {.kind = FM_SCHED_ASK},
                                            .terms = group->terms};
     const struct fm_engine_world *world = group->world;
-    for (int i = 0; i < world->edge_count; i++)
+    for (int i = 0; i < world->edge_count; i++) /* the cloud's courier knows */
         if (!is_soon || world->roles[i] != FM_ENGINE_ROLE_CALLS)
             fm_engine_talk_post(group->world, group->tag, world->edges[i].rank, &hello,
                                 &group->opening, group->opening_bytes);
@@ -139,7 +151,8 @@ static void receive_sched(struct fm_engine_group *group, int from,
     if (slot >= 0 && group->sched.code == 0)
         receive_inputs(group, slot, header, payload);
     if (run.count > 0) {
-        group->jobs[run.job]->away += run.count;
+        struct fm_engine_job *job = group->jobs[run.job];
+        job->away += run.count - (job == &group->own ? (size_t)header->tally.home : 0);
         fm_engine_job_accept(group, &run, &header->tally, payload);
     }
 }
@@ -216,6 +229,8 @@ void fm_engine_talk_decide(struct fm_engine_group *group)
     fm_sched_ranks_turn(&group->sched);
     if (group->sched.stopped || group->sched.ended)
         halt(group);
+    if (group->cloud != NULL)
+        fm_engine_cloud_consider(group->cloud);
     atomic_store_explicit(&group->looked_ticks, now, memory_order_relaxed);
     atomic_store_explicit(&group->due_ns,
                           fm_sched_ranks_due_ns(&group->sched) - group->sched.now_ns,
@@ -224,7 +239,8 @@ void fm_engine_talk_decide(struct fm_engine_group *group)
 
 static bool talk(struct fm_engine_group *group)
 {
-    const bool any = group->world->tier->poll(group->tag, fm_engine_talk_receive, group);
+    const bool near = group->world->tier->poll(group->tag, fm_engine_talk_receive, group);
+    const bool any = (group->cloud != NULL && fm_engine_cloud_poll(group)) || near;
     atomic_store_explicit(&group->polled_ticks, fm_base_ticks(), memory_order_relaxed);
     fm_engine_talk_decide(group);
     return any;
@@ -239,7 +255,8 @@ static bool is_past(const _Atomic uint64_t *ticks, double ns)
 /* Whether there may be messages. */
 static bool stirs(const struct fm_engine_group *group)
 {
-    return !group->world->rings || group->world->tier->stirs(group->tag) ||
+    return !group->world->rings || fm_engine_cloud_stirs(group->cloud) ||
+           group->world->tier->stirs(group->tag) ||
            is_past(&group->polled_ticks, FM_ENGINE_SILENT_NS);
 }
 

@@ -18,6 +18,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/alone.h"
+#include "engine/cloud.h"
 #include "engine/letters.h"
 #include "engine/served.h"
 #include "program/companion.h"
@@ -95,7 +97,7 @@ static bool find_neighbours(void)
     const int size = world.is.size;
     const int own = world.is.rank;
     int *scratch = malloc((size_t)size * 4 * sizeof *scratch);
-    world.edges = calloc(2 * FM_SCHED_FANOUT + 1, sizeof *world.edges);
+    world.edges = calloc(2 * FM_SCHED_FANOUT + 2, sizeof *world.edges);
     world.roles = calloc(2 * FM_SCHED_FANOUT + 1, sizeof *world.roles);
     if (scratch == NULL || world.edges == NULL || world.roles == NULL) {
         free(scratch);
@@ -161,16 +163,29 @@ void fm_engine_world_goodbye(void)
 
 /* ---- The search ---- */
 
+/* No other ranks: a world that is left for the cloud. */
+static void settle_alone(void)
+{
+    static struct fm_sched_edge room;
+    world.tier = &fm_engine_alone;
+    (void)world.tier->start(&world.is, NULL, NULL, 0);
+    world.edges = &room;
+    world.roles = NULL;
+    world.edge_count = 0;
+    world.width = 0;
+    world.crowded = false;
+    world.rings = false;
+    world.served = false;
+    world.maps = 0;
+}
+
 static void leave_world(void)
 {
     fm_engine_world_goodbye();
     world.tier->stop();
     free(world.edges);
     free(world.roles);
-    world.edges = NULL;
-    world.roles = NULL;
-    world.edge_count = 0;
-    world.maps = 0;
+    settle_alone();
 }
 
 /* Joins the communicator (NULL: all ranks). True: this is one rank of several; else why may say why not. */
@@ -181,9 +196,14 @@ static bool join_world(const int *comm, char *why, size_t bytes)
         flavour = launcher();
     if (flavour == NULL || (comm == NULL && launched_size() == 1))
         return false;
-    if (world.tier == NULL)
-        world.tier = find_tier(flavour, why, bytes);
-    if (world.tier == NULL || world.tier->start(&world.is, comm, why, bytes) != 0)
+    static const struct fm_tier_ranks *mpi;
+    if (mpi == NULL)
+        mpi = find_tier(flavour, why, bytes);
+    if (mpi == NULL)
+        return false;
+    world.edges = NULL;
+    world.tier = mpi;
+    if (world.tier->start(&world.is, comm, why, bytes) != 0)
         return false;
     if (comm == NULL && launched_size() > world.is.size)
         (void)snprintf(why, bytes,
@@ -209,6 +229,8 @@ static bool join_world(const int *comm, char *why, size_t bytes)
 /* Under `search`. */
 static void conclude(bool ranked)
 {
+    if (!ranked)
+        settle_alone();
     atomic_store_explicit(&found, ranked ? RANKED : ALONE, memory_order_release);
 }
 
@@ -248,11 +270,13 @@ static int search_world(enum fastmap_verbosity verbosity)
 struct fm_engine_world *fm_engine_world(const struct fastmap_session *session)
 {
     int is = atomic_load_explicit(&found, memory_order_acquire);
-    if (is == ALONE || session->settings.ranks == FASTMAP_RANKS_OFF || fm_local_inside())
+    if ((is == ALONE && session->settings.secret == NULL) || fm_local_inside())
         return NULL;
     if (is == UNKNOWN)
         is = search_world(session->settings.verbosity);
-    return is == RANKED && world.tier->is_up() ? &world : NULL;
+    if (is == ALONE)
+        return fm_engine_cloud_of((struct fastmap_session *)session) != NULL ? &world : NULL;
+    return session->settings.ranks != FASTMAP_RANKS_OFF && world.tier->is_up() ? &world : NULL;
 }
 
 void fm_engine_world_part(void)
@@ -275,10 +299,24 @@ static const char *why_not(const struct fastmap_map *map)
     return NULL;
 }
 
-bool fm_engine_world_can(const struct fm_engine_world *here, const struct fastmap_session *session,
+/* A map that the cloud could not help with is computed as if there were none; so are maps beside another. */
+static bool might_fly(struct fm_engine_world *here, const struct fastmap_session *session,
+                      const struct fastmap_map *map)
+{
+    if (map->n < 2 || !fm_engine_purse_might(session, map))
+        return false;
+    pthread_mutex_lock(&here->mutex);
+    const bool busy = here->busy;
+    pthread_mutex_unlock(&here->mutex);
+    return !busy;
+}
+
+bool fm_engine_world_can(struct fm_engine_world *here, const struct fastmap_session *session,
                          const struct fastmap_map *map)
 {
     static _Atomic bool said;
+    if (here->is.size == 1)
+        return might_fly(here, session, map);
     const char *why = here->served ? why_not(map) : NULL;
     if (why != NULL && !atomic_exchange(&said, true))
         fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,

@@ -13,15 +13,16 @@
 #include "sched/ranks.h"
 #include "tier/ranks.h"
 
+struct fm_engine_cloud;
 struct fm_engine_letter;
 
 /* What a neighbour does, as far as it has said. */
 enum fm_engine_role { FM_ENGINE_ROLE_UNKNOWN, FM_ENGINE_ROLE_CALLS, FM_ENGINE_ROLE_SERVES };
 
 struct fm_engine_world {
-    const struct fm_tier_ranks *tier;
+    const struct fm_tier_ranks *tier; /* where there are no other ranks, one that does nothing */
     struct fm_tier_world is;
-    struct fm_sched_edge *edges; /* this rank's neighbours */
+    struct fm_sched_edge *edges; /* this rank's neighbours, and a place for one more */
     enum fm_engine_role *roles;  /* theirs */
     int edge_count;
     bool serves;                    /* this rank makes no maps, it only helps */
@@ -29,6 +30,7 @@ struct fm_engine_world {
     bool parted;                    /* goodbye has been said */
     struct fm_engine_letter *early; /* messages of the next map, read before this rank is in it */
     bool busy;                      /* a map is on; under `mutex` */
+    struct fm_engine_cloud *cloud;  /* takes part in it, as a rank that is one beyond the others */
     int width;             /* threads that this rank should use, 0: as many as there are cores */
     bool rings;            /* all neighbours' messages wake this rank */
     bool crowded;          /* more ranks share this one's processors than there are of these */
@@ -37,12 +39,13 @@ struct fm_engine_world {
 };
 
 /* The world that maps of this session run in: NULL where the process is alone (not started as a rank, one
-   rank, no plugin that fits: said once), the session has ranks = OFF, or the calling thread is inside an
-   element. Threads: any. */
+   rank, no plugin that fits: said once) and has no cloud; where the session has ranks = OFF among ranks; or
+   where the calling thread is inside an element. Threads: any. */
 struct fm_engine_world *fm_engine_world(const struct fastmap_session *session);
 
-/* Whether the world's ranks can take part in the map; where not, says so once. */
-bool fm_engine_world_can(const struct fm_engine_world *world, const struct fastmap_session *session,
+/* Whether the world's ranks can take part in the map, and where there are none, whether the cloud might; says
+   once where ranks cannot. */
+bool fm_engine_world_can(struct fm_engine_world *world, const struct fastmap_session *session,
                          const struct fastmap_map *map);
 
 /* Notes what a neighbour does. */

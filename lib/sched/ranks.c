@@ -266,6 +266,8 @@ static size_t grant(const struct fm_sched_ranks *ranks, size_t left,
                     const struct fm_sched_edge *edge)
 {
     const struct threads own = rivals_of(ranks, edge);
+    if (!(own.count > 0)) /* nobody else would compute them */
+        return left < ranks->link.run_most ? left : ranks->link.run_most;
     const double dry = dry_ns(ranks, edge);
     const double wait_ns = dry > ranks->link.latency_ns ? dry : ranks->link.latency_ns;
     const struct fm_sched_offer offer = {
@@ -356,10 +358,11 @@ struct need {
 static struct need need_but(const struct fm_sched_ranks *ranks, const struct fm_sched_edge *but,
                             size_t unbegun)
 {
-    const double each = (double)unbegun / ranks->workers + (ranks->busy ? BEGUN : 0);
+    const double workers = ranks->workers > 0 ? ranks->workers : 1;
+    const double each = (double)unbegun / workers + (ranks->busy ? BEGUN : 0);
     const double left_ns = each * ranks->cost_ns;
-    struct need need = {.idle = !ranks->busy && unbegun == 0};
-    if (need.idle || (ranks->cost_ns > 0 && left_ns < LOOK_AHEAD * ranks->link.latency_ns))
+    struct need need = {.idle = ranks->workers > 0 && !ranks->busy && unbegun == 0};
+    if (need.idle || (ranks->workers > 0 && ranks->cost_ns > 0 && left_ns < LOOK_AHEAD * ranks->link.latency_ns))
         need.threads = (struct threads){ranks->workers, left_ns * ranks->workers};
     for (int i = 0; i < ranks->edge_count; i++) {
         const struct fm_sched_edge *edge = &ranks->edges[i];
@@ -590,7 +593,7 @@ bool fm_sched_ranks_is_through(const struct fm_sched_ranks *ranks)
 /* ---- Life ---- */
 
 bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_ports *ports,
-                         void *context, struct fm_sched_edge *edges, int edge_count, int workers,
+                         void *context, struct fm_sched_edge *edges, int edge_count, double workers,
                          size_t n)
 {
     *ranks = (struct fm_sched_ranks){

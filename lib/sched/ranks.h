@@ -142,7 +142,7 @@ struct fm_sched_ranks {
     const struct fm_sched_ports *ports;
     void *context;
     struct fm_sched_link link;
-    int workers;    /* threads of this rank */
+    double workers; /* threads of this rank; 0: it computes nothing itself */
     bool busy;      /* they are computing; kept up to date by the caller, like: */
     double now_ns;  /* since any moment */
     double cost_ns; /* an element's on one of them, 0: unknown */
@@ -169,7 +169,7 @@ struct fm_sched_ranks {
    edge_count of them with rank and is_parent set, kept by the caller until fm_sched_ranks_free().
    False: no memory. */
 bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_ports *ports,
-                         void *context, struct fm_sched_edge *edges, int edge_count, int workers,
+                         void *context, struct fm_sched_edge *edges, int edge_count, double workers,
                          size_t n);
 void fm_sched_ranks_free(struct fm_sched_ranks *ranks);
 

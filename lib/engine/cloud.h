@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The cloud as one more rank of a map: it asks, is given elements and answers with results by the same
+ * messages and the same ledger as any other (sched/ranks.h), except that its rank number is one that no
+ * process has, and that its side runs here.
+ *
+ *     cloud.c     its side of the ledger: parcels that it was given, pieces of them that wait or fly
+ *     courier.c   the thread that carries pieces to the service and answers back
+ *     purse.c     whether it pays: time gained, money, the user's yes
+ *
+ * What waits has not been sent and can be taken back at any time, by the ledger's own rules: so nothing is
+ * lost by giving the cloud too much, and a service that fails leaves nothing behind but what flew.
+ *
+ * All of it is protected by the world's mutex; functions are called under it unless they say otherwise. The
+ * courier holds it only to pick pieces and to hand in answers.
+ */
+#ifndef FM_ENGINE_CLOUD_H
+#define FM_ENGINE_CLOUD_H
+
+#include <stdatomic.h>
+
+#include "base/fenv.h"
+#include "engine/group.h"
+#include "tier/cloud.h"
+
+struct fm_engine_letter;
+
+/* A run of elements of a parcel. */
+struct fm_engine_piece {
+    struct fm_engine_piece *next;
+    struct fm_engine_parcel *parcel;
+    size_t first; /* index in the owner's map */
+    size_t count;
+    uint64_t id; /* of its span; 0: it waits */
+    uint64_t sent_ticks;
+    double expected_ns; /* until it is back, from then */
+    char *out;          /* while it flies */
+    bool given_up;      /* somebody else computes it: its answer comes too late */
+};
+
+/* What the cloud was given with one message, whose bytes it keeps. */
+struct fm_engine_parcel {
+    struct fm_engine_parcel *next;
+    int slot; /* in the cloud's ledger; -1: delivered, or the map is over */
+    size_t first;
+    size_t count;
+    char *bytes;
+    const char *in;
+    char *out;
+    int flying; /* pieces on their way: its inputs stay */
+    struct fm_engine_tally tally;
+};
+
+enum fm_engine_cloud_state {
+    FM_ENGINE_CLOUD_IDLE,    /* not wanted (yet) */
+    FM_ENGINE_CLOUD_WANTED,  /* the courier connects, asks, opens the map */
+    FM_ENGINE_CLOUD_OPEN,    /* spans fly */
+    FM_ENGINE_CLOUD_CLOSING, /* the courier settles */
+    FM_ENGINE_CLOUD_BROKEN   /* not used any more in this session */
+};
+
+struct fm_engine_cloud {
+    pid_t process; /* that the courier runs in */
+    struct fm_engine_world *world;
+    struct fastmap_session *session;
+    const struct fm_tier_cloud *tier;
+    struct fm_tier_cloud_service service;
+    /* The courier. */
+    pthread_t thread;
+    pthread_cond_t changed; /* with the world's mutex */
+    bool made;              /* the thread */
+    bool ending;
+    bool preparing; /* the courier connects, asks and opens, and uses the map's shared block */
+    bool checking;  /* it computes an element of the map */
+    _Atomic bool give_up;
+    struct fm_cloud *connection; /* the courier's, but for wake() */
+    struct fm_tier_cloud_account account;
+    enum fm_engine_cloud_state state;
+    double open_s;          /* from being wanted to the first span, last time; 0: never */
+    uint64_t decline_ticks; /* when it was last found not to pay; 0: never */
+    /* The map that it takes part in. */
+    struct fm_engine_group *group; /* NULL: none */
+    uint64_t maps;                 /* entered so far: tells one from the next */
+    uint64_t carried;              /* the one that the courier works for */
+    bool distrusted;               /* it computed something else: nothing more is believed */
+    struct fm_sched_ranks sched;
+    struct fm_sched_edge edge; /* to this process */
+    struct fm_engine_letter *outbox;
+    struct fm_engine_parcel *parcels;
+    struct fm_engine_piece *waiting;
+    struct fm_engine_piece *flying;
+    size_t waiting_elements;
+    size_t flying_elements;
+    int flying_spans;
+    uint64_t spans; /* sent so far: their names */
+    struct fm_tier_cloud_map offer;
+    struct fm_tier_cloud_grant grant;
+    struct fm_base_fenv fenv;
+    double worth;    /* threads of this rank that it is as good as */
+    bool over;       /* no more spans are sent for this map */
+    bool verified;   /* an element was computed here too, with the same result */
+    unsigned raised; /* floating-point exceptions */
+    size_t computed; /* elements */
+    double cost_s;   /* an element's there, 0: unknown */
+    double rate;     /* elements a second that come back, 0: unknown */
+    size_t rated;    /* of them, since ... */
+    uint64_t rated_from_ticks;
+    /* Money, in nano-dollars. */
+    int64_t spent_before; /* by the session's earlier maps in the cloud */
+    int64_t settling;     /* by the last one, which the courier settles */
+    int64_t spent;        /* by this map */
+};
+
+/* ---- cloud.c ---- */
+
+/* The session's cloud, or NULL: no token, no URL, policy LOCAL, no plugin (said once). Without the mutex. */
+struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session);
+
+/* For tests: what is used instead of the plugin. */
+void fm_engine_cloud_use(const struct fm_tier_cloud *tier);
+
+/* Ends the courier. Without the mutex. */
+void fm_engine_cloud_end(struct fm_engine_cloud *cloud);
+
+/* Joins the group's map as one more rank, if it is free to; group->cloud is set then. */
+void fm_engine_cloud_enter(struct fm_engine_group *group);
+
+/* Leaves it. Memory of pieces that fly stays until the courier is done with them. */
+void fm_engine_cloud_leave(struct fm_engine_group *group);
+
+/* A message to it: it keeps or frees the bytes. */
+void fm_engine_cloud_receive(struct fm_engine_cloud *cloud, char *bytes);
+
+/* Whether there are messages from it; cloud may be NULL. */
+bool fm_engine_cloud_stirs(const struct fm_engine_cloud *cloud);
+
+/* Its messages to this rank. True: there were some. */
+bool fm_engine_cloud_poll(struct fm_engine_group *group);
+
+/* For the courier: a piece of at most so many elements that waits, cut off and marked as flying; NULL: none,
+   or no memory. What became of a piece that flew: its first `computed` elements are there. */
+struct fm_engine_piece *fm_engine_cloud_pick(struct fm_engine_cloud *cloud, size_t count);
+void fm_engine_cloud_landed(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
+                            const struct fm_tier_cloud_answer *answer);
+
+/* To be called now and then while it takes part: sends for the courier when that pays. */
+void fm_engine_cloud_consider(struct fm_engine_cloud *cloud);
+
+/* Nothing more is worth sending at present: what waits goes back to whoever asks. */
+void fm_engine_cloud_rest(struct fm_engine_cloud *cloud);
+
+/* Its side delivers so many elements a second as so many threads of this rank would; spans may fly. */
+void fm_engine_cloud_ready(struct fm_engine_cloud *cloud, double workers);
+
+/* Whether it alone should compute: the policy is CLOUD, and it has not failed. */
+bool fm_engine_cloud_is_alone(const struct fm_engine_cloud *cloud);
+
+/* No more spans will be sent: what waits is to be taken back. */
+void fm_engine_cloud_over(struct fm_engine_cloud *cloud);
+
+/* ---- courier.c ---- */
+
+/* The map is over: the courier gives up what it is doing for it, and settles. Waits until it uses nothing of
+   the map any more. */
+void fm_engine_courier_part(struct fm_engine_cloud *cloud);
+
+/* Wakes the courier: there is something to decide. */
+void fm_engine_courier_call(struct fm_engine_cloud *cloud);
+bool fm_engine_courier_start(struct fm_engine_cloud *cloud);
+
+/* ---- purse.c ---- */
+
+/* Whether a map could be long enough, before anything of it has run. Without the mutex. */
+bool fm_engine_purse_might(const struct fastmap_session *session, const struct fastmap_map *map);
+
+/* Whether the cloud would shorten the map by enough to ask for it. */
+bool fm_engine_purse_wants(struct fm_engine_cloud *cloud);
+
+/* Whether it still would, now that the service has said what it grants and costs, and the user agrees. Sets
+   the budget. Without the mutex: it may ask. why: set where something is wrong, else it does not pay. */
+bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY]);
+
+/* How long a piece of so many elements should be away, and for how long what is on its way lasts. */
+double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count);
+double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud);
+
+/* Whether it pays to send anything of what is left, with nothing on its way. */
+bool fm_engine_purse_gains(const struct fm_engine_cloud *cloud);
+
+/* How many elements the next span should have; 0: none should be sent now, since enough are on their way or
+   (*pays is false) this side would be done sooner. */
+size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays);
+
+#endif

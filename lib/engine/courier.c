@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The courier: a thread that connects to the service when that is wanted, opens the map there, carries
+ * spans to it and hands in what comes back, and settles. It computes nothing but one element: the first that
+ * comes back is computed here as well, since a function that depends on what main() has done gives other
+ * results in a worker, where main() has never run.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "engine/cloud.h"
+#include "tier/local/local.h"
+
+#define POLL_S 0.05      /* between looks at whether the map is over; a wake ends a poll at once */
+#define RATED_S 0.1      /* the rate is measured over so long at least */
+#define RATED_TRIPS 2    /* and so many round trips */
+#define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
+
+static void warn(struct fm_engine_cloud *cloud, const char *why)
+{
+    fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
+                "the cloud is not used: %s; the map goes on without it", why);
+}
+
+/* Whether the map that the courier works for is still on. */
+static bool is_on(const struct fm_engine_cloud *cloud)
+{
+    return cloud->group != NULL && cloud->carried == cloud->maps;
+}
+
+/* ---- Before the first span ---- */
+
+/* All of these without the mutex. False: why says why not; an empty sentence: it does not pay, or no. */
+static bool connect_once(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
+{
+    if (cloud->connection != NULL)
+        return cloud->tier->account(cloud->connection, &cloud->account, why);
+    struct fm_cloud *made = cloud->tier->connect(&cloud->service, &cloud->account, why);
+    pthread_mutex_lock(&cloud->world->mutex);
+    cloud->connection = made;
+    pthread_mutex_unlock(&cloud->world->mutex);
+    return made != NULL;
+}
+
+static bool prepare(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
+{
+    why[0] = '\0';
+    if (!connect_once(cloud, why) || atomic_load(&cloud->give_up))
+        return false;
+    if (!fm_engine_purse_allows(cloud, why))
+        return false;
+    return cloud->tier->open(cloud->connection, &cloud->offer, &cloud->grant, why);
+}
+
+/* ---- Answers ---- */
+
+static bool compute_here(struct fastmap_session *session, const struct fastmap_map *map,
+                         const struct fm_base_fenv *fenv, const struct fm_engine_piece *piece,
+                         char *out)
+{
+    const size_t offset = (piece->first - piece->parcel->first) * map->in_size;
+    struct fastmap_map one = *map;
+    one.n = 1;
+    one.in = map->in_size > 0 ? piece->parcel->in + offset : NULL;
+    one.out = map->out_size > 0 ? out : NULL;
+    struct fm_engine_map run = {.session = session, .map = &one};
+    struct fm_local_frame *frame = fm_local_open(&one, piece->first, 1, &run, 0);
+    if (frame == NULL)
+        return false;
+    const struct fm_base_fenv old = fm_base_fenv_swap(fenv);
+    fm_local_complete(frame);
+    (void)fm_base_fenv_leave(&old);
+    fm_local_finish(frame, NULL);
+    return true;
+}
+
+/* Without the mutex. The piece flies, so its memory stays, and so does the map until the courier parts. */
+static bool is_as_here(const struct fm_engine_cloud *cloud, const struct fastmap_map *map,
+                       const struct fm_engine_piece *piece)
+{
+    if (map->out_size == 0 ||
+        cloud->group->process != NULL) /* that is what its own verify is for */
+        return true;
+    char *out = calloc(1, map->out_size);
+    const bool same = out == NULL || !compute_here(cloud->session, map, &cloud->fenv, piece, out) ||
+                      memcmp(out, piece->out, map->out_size) == 0;
+    free(out);
+    return same;
+}
+
+static struct fm_engine_piece *flying_as(const struct fm_engine_cloud *cloud, uint64_t id)
+{
+    struct fm_engine_piece *piece = cloud->flying;
+    while (piece != NULL && piece->id != id)
+        piece = piece->next;
+    return piece;
+}
+
+/* The rate at which elements come back while there are always some to send. */
+static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_answer *answer)
+{
+    const uint64_t now = fm_base_ticks();
+    if (answer->computed > 0)
+        cloud->cost_s = answer->cpu_s / (double)answer->computed;
+    cloud->rated += answer->computed;
+    const double seconds = fm_base_ticks_to_ns(now - cloud->rated_from_ticks) * 1e-9;
+    if (cloud->waiting == NULL) {
+        cloud->rated = 0;
+        cloud->rated_from_ticks = now;
+    }
+    if (seconds < RATED_S || seconds < RATED_TRIPS * cloud->account.round_trip || cloud->rated == 0)
+        return;
+    const double rate = (double)cloud->rated / seconds;
+    cloud->rate = cloud->rate > 0 ? (cloud->rate + rate) / 2 : rate;
+    cloud->rated = 0;
+    cloud->rated_from_ticks = now;
+    const double workers = cloud->rate * cloud->group->sched.cost_ns * 1e-9;
+    const double most = WORKERS_MOST * cloud->grant.vcpus;
+    if (workers > 0 && !cloud->over && cloud->sched.workers > 0)
+        fm_engine_cloud_ready(cloud, workers < most ? workers : most);
+}
+
+/* An element that crashed there is computed here, as it would have been without the cloud. */
+static void strip_crash(struct fm_tier_cloud_answer *answer)
+{
+    if (answer->status != FM_TIER_CLOUD_DIED || answer->failures_listed == 0 ||
+        answer->failures[answer->failures_listed - 1].signal == 0)
+        return;
+    answer->failures_listed--;
+    answer->failed -= answer->failed > 0 ? 1 : 0;
+}
+
+static void end_with(struct fm_engine_cloud *cloud, const char *why)
+{
+    if (!cloud->over) {
+        warn(cloud, why);
+        fm_engine_cloud_over(cloud);
+    }
+}
+
+/* Under the mutex, which is given back for a while where an element is computed here. */
+static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *answer)
+{
+    struct fm_engine_piece *piece = flying_as(cloud, answer->id);
+    if (piece == NULL)
+        return;
+    int64_t *spent = is_on(cloud) ? &cloud->spent : &cloud->settling;
+    *spent = answer->spent > *spent ? answer->spent : *spent;
+    strip_crash(answer);
+    if (is_on(cloud) && !cloud->verified && answer->computed > 0) {
+        const struct fastmap_map *map = cloud->group->map;
+        cloud->checking = true;
+        pthread_mutex_unlock(&cloud->world->mutex);
+        const bool same = is_as_here(cloud, map, piece);
+        pthread_mutex_lock(&cloud->world->mutex);
+        cloud->checking = false;
+        pthread_cond_broadcast(&cloud->changed);
+        cloud->verified = true;
+        if (!same && is_on(cloud)) {
+            cloud->distrusted = true;
+            end_with(cloud,
+                     "it computed other bytes than this process: the function depends on what "
+                     "main() has set, on another libm, or on chance");
+        }
+    }
+    if (!is_on(cloud) || cloud->distrusted)
+        answer->computed = answer->failed = answer->failures_listed = 0;
+    else if (answer->status == FM_TIER_CLOUD_DONE)
+        note_rate(cloud, answer);
+    cloud->raised |= answer->raised;
+    fm_engine_cloud_landed(cloud, piece, answer);
+    if (cloud->group != NULL &&
+        (answer->status == FM_TIER_CLOUD_CUT || answer->status == FM_TIER_CLOUD_DIED ||
+         answer->status == FM_TIER_CLOUD_OVER))
+        end_with(cloud, answer->why);
+}
+
+/* ---- Flying ---- */
+
+static bool send_one(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece)
+{
+    const struct fm_engine_parcel *parcel = piece->parcel;
+    const struct fm_tier_cloud_span span = {
+        .id = piece->id,
+        .first = piece->first,
+        .count = piece->count,
+        .in = parcel->in + (piece->first - parcel->first) * cloud->offer.in_size,
+        .out = piece->out,
+    };
+    pthread_mutex_unlock(&cloud->world->mutex);
+    const bool sent = cloud->tier->send(cloud->connection, &span);
+    pthread_mutex_lock(&cloud->world->mutex);
+    if (!sent) {
+        const struct fm_tier_cloud_answer nothing = {.id = piece->id};
+        fm_engine_cloud_landed(cloud, piece, &nothing);
+    }
+    return sent;
+}
+
+static void send_what_pays(struct fm_engine_cloud *cloud)
+{
+    while (is_on(cloud) && !cloud->over) {
+        bool pays;
+        struct fm_engine_piece *piece =
+            fm_engine_cloud_pick(cloud, fm_engine_purse_span(cloud, &pays));
+        if (!pays)
+            fm_engine_cloud_rest(cloud);
+        if (piece == NULL || !send_one(cloud, piece))
+            return;
+    }
+}
+
+/* Under the mutex. Until the map is over, or the cloud is over for it and nothing flies. */
+static void fly(struct fm_engine_cloud *cloud)
+{
+    struct fm_tier_cloud_answer answer;
+    cloud->rated_from_ticks = fm_base_ticks();
+    while (is_on(cloud) && (!cloud->over || cloud->flying != NULL)) {
+        send_what_pays(cloud);
+        pthread_mutex_unlock(&cloud->world->mutex);
+        const bool any = cloud->tier->poll(cloud->connection, POLL_S, &answer);
+        pthread_mutex_lock(&cloud->world->mutex);
+        if (any)
+            hand_in(cloud, &answer);
+    }
+}
+
+/* Under the mutex. Nothing flies any more, whatever the service still does. */
+static void ground(struct fm_engine_cloud *cloud)
+{
+    const struct fm_tier_cloud_answer nothing = {.computed = 0};
+    while (cloud->flying != NULL)
+        fm_engine_cloud_landed(cloud, cloud->flying, &nothing);
+}
+
+static void settle(struct fm_engine_cloud *cloud)
+{
+    struct fm_tier_cloud_bill bill = {0};
+    pthread_mutex_unlock(&cloud->world->mutex);
+    cloud->tier->close(cloud->connection, &bill);
+    pthread_mutex_lock(&cloud->world->mutex);
+    cloud->spent_before += bill.charged > cloud->settling ? bill.charged : cloud->settling;
+    cloud->settling = 0;
+}
+
+/* ---- The thread ---- */
+
+/* Under the mutex. */
+static void serve_map(struct fm_engine_cloud *cloud)
+{
+    char why[FM_TIER_CLOUD_WHY];
+    const uint64_t begun = fm_base_ticks();
+    cloud->carried = cloud->maps;
+    pthread_mutex_unlock(&cloud->world->mutex);
+    const bool opened = prepare(cloud, why);
+    pthread_mutex_lock(&cloud->world->mutex);
+    cloud->open_s = fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9;
+    cloud->preparing = false;
+    pthread_cond_broadcast(&cloud->changed);
+    if (opened && is_on(cloud)) {
+        cloud->state = FM_ENGINE_CLOUD_OPEN;
+        fm_engine_cloud_ready(cloud, cloud->grant.vcpus);
+        fly(cloud);
+    } else if (!opened && is_on(cloud) && why[0] != '\0') {
+        end_with(cloud, why);
+    }
+    if (opened) {
+        cloud->state = FM_ENGINE_CLOUD_CLOSING;
+        settle(cloud);
+        ground(cloud);
+    }
+    cloud->state = why[0] != '\0' && !opened && !atomic_load(&cloud->give_up)
+                       ? FM_ENGINE_CLOUD_BROKEN
+                       : FM_ENGINE_CLOUD_IDLE;
+}
+
+static void *courier_main(void *argument)
+{
+    struct fm_engine_cloud *cloud = argument;
+    pthread_mutex_lock(&cloud->world->mutex);
+    while (!cloud->ending) {
+        if (cloud->state == FM_ENGINE_CLOUD_WANTED)
+            serve_map(cloud);
+        else
+            pthread_cond_wait(&cloud->changed, &cloud->world->mutex);
+    }
+    pthread_mutex_unlock(&cloud->world->mutex);
+    if (cloud->connection != NULL)
+        cloud->tier->disconnect(cloud->connection);
+    return NULL;
+}
+
+bool fm_engine_courier_start(struct fm_engine_cloud *cloud)
+{
+    if (!cloud->made)
+        cloud->made = fm_base_thread_start(&cloud->thread, courier_main, cloud, "fastmap-courier");
+    return cloud->made;
+}
+
+void fm_engine_courier_call(struct fm_engine_cloud *cloud)
+{
+    if (cloud->state == FM_ENGINE_CLOUD_WANTED) {
+        atomic_store(&cloud->give_up, false);
+        cloud->preparing = true;
+    }
+    pthread_cond_broadcast(&cloud->changed);
+    if (cloud->connection != NULL)
+        cloud->tier->wake(cloud->connection);
+}
+
+void fm_engine_courier_part(struct fm_engine_cloud *cloud)
+{
+    atomic_store(&cloud->give_up, true);
+    if (cloud->connection != NULL)
+        cloud->tier->wake(cloud->connection);
+    while (cloud->preparing || cloud->checking)
+        pthread_cond_wait(&cloud->changed, &cloud->world->mutex);
+}

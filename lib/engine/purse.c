@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Whether the cloud pays: in time, by the split equation with what is known of it at that moment, and in
+ * money, within max_charge and after the user's yes. The one place where a price enters.
+ *
+ * First with nothing but guesses, so that short maps never connect; then with what the service has said;
+ * then for each span, with the rate that it delivers. A span is sent only if it would be back before this
+ * side could have computed all that is left.
+ */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/cloud.h"
+#include "engine/confirm.h"
+#include "engine/history.h"
+#include "engine/processes.h"
+#include "sched/split.h"
+#include "tier/local/local.h"
+
+#define OPEN_S 0.5        /* from nothing to the first span, where it has not been measured */
+#define OPEN_AGAIN_S 0.05 /* with a connection that is there */
+#define LEAST_S 0.2       /* shorter maps never ask */
+#define MIGHT_S \
+    0.0005        /* maps that were shorter last time do not even look: costs change, but not so */
+#define GAIN 0.05 /* of the time that is left: the least that is worth it, and ... */
+#define GAIN_S 0.02 /* ... in seconds */
+#define VCPUS_GUESS 4
+#define BYTES_PER_S 20e6   /* there and back, where it has not been measured */
+#define AGAIN_S 1.0        /* between looks at a map for which it did not pay */
+#define SPAN_LEAST_S 0.005 /* of CPU time: shorter spans are mostly overhead */
+#define SPAN_MOST_S 1.0
+#define SPANS_LEFT 4 /* a worker's share of what waits is sent in so many spans, */
+#define DEPTH 2      /* of which so many are on their way, and those that a round trip hides */
+#define PRICE_SECONDS 3600.0
+#define BUDGET 2.0 /* times the estimate is held */
+
+/* ---- Time ---- */
+
+static int vcpus(const struct fm_engine_cloud *cloud)
+{
+    const int most = cloud->session->settings.max_cloud_workers;
+    const int there = cloud->grant.vcpus > 0     ? cloud->grant.vcpus
+                      : cloud->account.vcpus > 0 ? cloud->account.vcpus
+                                                 : VCPUS_GUESS;
+    return most > 0 && most < there ? most : there;
+}
+
+static double owner_cost_ns(const struct fm_engine_cloud *cloud)
+{
+    return cloud->group->sched.cost_ns;
+}
+
+/* A vCPU's time for an element. */
+static double cloud_cost_ns(const struct fm_engine_cloud *cloud)
+{
+    return cloud->cost_s > 0 ? cloud->cost_s * 1e9 : owner_cost_ns(cloud);
+}
+
+static double transport_ns(const struct fm_engine_cloud *cloud)
+{
+    const double bytes = (double)(cloud->offer.in_size + cloud->offer.out_size);
+    const double per_s =
+        cloud->grant.upload_bytes_per_s > 0 ? cloud->grant.upload_bytes_per_s : BYTES_PER_S;
+    return bytes / per_s * 1e9;
+}
+
+/* Time an element at the service, all its vCPUs and the way there and back together. */
+static double thief_ns(const struct fm_engine_cloud *cloud)
+{
+    if (cloud->rate > 0)
+        return 1e9 / cloud->rate;
+    const double computing = cloud_cost_ns(cloud) / vcpus(cloud);
+    const double moving = transport_ns(cloud);
+    return computing > moving ? computing : moving; /* they overlap */
+}
+
+/* What this side has not begun, the cloud's part that waits included, and what the cloud would be offered. */
+static struct fm_sched_offer offer(const struct fm_engine_cloud *cloud, double latency_s)
+{
+    const double workers = cloud->group->sched.workers;
+    return (struct fm_sched_offer){
+        .left = fm_engine_jobs_unbegun(cloud->group) + cloud->waiting_elements,
+        .begun = workers / 2,
+        .owner_ns = workers > 0 ? owner_cost_ns(cloud) / workers : INFINITY,
+        .thief_ns = thief_ns(cloud),
+        .latency_ns = latency_s * 1e9,
+    };
+}
+
+/* How many elements the cloud should get; *saved_s: how much sooner the map would end. */
+static size_t share(const struct fm_sched_offer *of, double *saved_s)
+{
+    *saved_s = 0;
+    if (of->left == 0)
+        return 0;
+    if (isinf(of->owner_ns)) { /* this side computes nothing */
+        *saved_s = INFINITY;
+        return of->left;
+    }
+    const size_t x = fm_sched_split(of);
+    *saved_s = (fm_sched_makespan_ns(of, 0) - fm_sched_makespan_ns(of, x)) * 1e-9;
+    return x;
+}
+
+static bool is_worth(const struct fm_sched_offer *of, double saved_s)
+{
+    const double alone_s = fm_sched_makespan_ns(of, 0) * 1e-9;
+    return saved_s > GAIN_S && saved_s > GAIN * alone_s;
+}
+
+bool fm_engine_purse_might(const struct fastmap_session *session, const struct fastmap_map *map)
+{
+    const double cost_ns = map->element_seconds > 0
+                               ? map->element_seconds * 1e9
+                               : fm_engine_history_cost_ns(fm_engine_identity(
+                                     map, fm_engine_processes_wanted(session, map)));
+    return cost_ns <= 0 || session->settings.exec_policy == FASTMAP_EXEC_POLICY_CLOUD ||
+           (double)map->n * cost_ns * 1e-9 > MIGHT_S;
+}
+
+bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
+{
+    double saved_s;
+    if (owner_cost_ns(cloud) <= 0 ||
+        (cloud->decline_ticks != 0 &&
+         fm_base_ticks_to_ns(fm_base_ticks() - cloud->decline_ticks) < AGAIN_S * 1e9))
+        return false;
+    const double open_s = cloud->connection == NULL ? OPEN_S : OPEN_AGAIN_S;
+    const struct fm_sched_offer of =
+        offer(cloud, cloud->open_s > 0 && cloud->open_s < open_s ? cloud->open_s : open_s);
+    const size_t x = share(&of, &saved_s);
+    return x > 0 && (isinf(saved_s) ||
+                     ((double)of.left * of.owner_ns * 1e-9 > LEAST_S && is_worth(&of, saved_s)));
+}
+
+/* ---- Money ---- */
+
+static int64_t nano(const struct fm_engine_cloud *cloud, double elements)
+{
+    const double cpu_s = elements * cloud_cost_ns(cloud) * 1e-9;
+    return (int64_t)ceil(cpu_s * (double)cloud->account.price / PRICE_SECONDS);
+}
+
+/* What may still be spent by this session. */
+static int64_t left_to_spend(const struct fm_engine_cloud *cloud)
+{
+    const int64_t cap = cloud->session->settings.max_charge;
+    const int64_t balance = cloud->account.balance;
+    const int64_t left =
+        cap < 0 ? balance : cap - cloud->spent_before - cloud->settling - cloud->spent;
+    return left < balance ? left : balance;
+}
+
+/* Costs scatter; that of a mean of m elements by the square root of m less. A spread as large as the mean is
+   assumed, as with exponential costs. */
+static struct fm_engine_estimate estimate(const struct fm_engine_cloud *cloud, size_t x,
+                                          double saved_s)
+{
+    const double seen = (double)(cloud->group->map->n - fm_engine_jobs_unbegun(cloud->group));
+    const double spread = seen > 16 ? 2 / sqrt(seen) : 0.5;
+    const double whole = (double)nano(cloud, (double)x);
+    return (struct fm_engine_estimate){
+        .nano = (int64_t)whole,
+        .nano_least = (int64_t)(whole * (1 - spread)),
+        .nano_most = (int64_t)(whole * (1 + spread)),
+        .balance = cloud->account.balance,
+        .saved_s = saved_s,
+    };
+}
+
+/* Under the mutex: what the cloud would do for the map as it stands now. False: it does not pay. */
+static bool appraise(struct fm_engine_cloud *cloud, struct fm_engine_estimate *to)
+{
+    double saved_s;
+    if (cloud->group == NULL)
+        return false;
+    const struct fm_sched_offer of = offer(cloud, OPEN_AGAIN_S + cloud->account.round_trip);
+    const size_t x = share(&of, &saved_s);
+    *to = estimate(cloud, x, saved_s);
+    if (x == 0 || !(isinf(saved_s) || is_worth(&of, saved_s)))
+        return false;
+    const int64_t wished = (int64_t)((double)nano(cloud, (double)x) * BUDGET);
+    const int64_t left = left_to_spend(cloud);
+    cloud->offer.vcpus = vcpus(cloud);
+    cloud->offer.budget = wished < left ? wished : left;
+    return true;
+}
+
+static bool appraise_now(void *context, struct fm_engine_estimate *to)
+{
+    struct fm_engine_cloud *cloud = context;
+    pthread_mutex_lock(&cloud->world->mutex);
+    const bool pays = appraise(cloud, to);
+    pthread_mutex_unlock(&cloud->world->mutex);
+    return pays;
+}
+
+bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
+{
+    struct fm_engine_estimate now;
+    cloud->grant = (struct fm_tier_cloud_grant){0};
+    if (!appraise_now(cloud, &now)) {
+        fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_LOUD,
+                    "the cloud would not shorten this map: round trip %.1f ms, %d vCPUs",
+                    cloud->account.round_trip * 1e3, vcpus(cloud));
+        cloud->decline_ticks = fm_base_ticks();
+        return false;
+    }
+    if (left_to_spend(cloud) <= 0) {
+        (void)snprintf(why, FM_TIER_CLOUD_WHY, "%s",
+                       cloud->account.balance <= 0
+                           ? "the account's balance is used up: add credit to it"
+                           : "max_charge is used up: raise it to spend more");
+        return false;
+    }
+    if (!fm_engine_confirm(cloud->session, appraise_now, cloud, &cloud->give_up, why))
+        return false;
+    return appraise_now(cloud, &now);
+}
+
+/* ---- Spans ---- */
+
+double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count)
+{
+    return cloud->account.round_trip * 1e9 + cloud_cost_ns(cloud) * (double)count +
+           thief_ns(cloud) * (double)(cloud->flying_elements + count);
+}
+
+double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud)
+{
+    const double spans = (double)(cloud->flying_spans > 0 ? cloud->flying_spans : 1);
+    return cloud->account.round_trip * 1e9 +
+           cloud_cost_ns(cloud) * (double)cloud->flying_elements / spans;
+}
+
+bool fm_engine_purse_gains(const struct fm_engine_cloud *cloud)
+{
+    double saved_s;
+    const struct fm_sched_offer of = offer(cloud, cloud->account.round_trip);
+    return share(&of, &saved_s) > 1 && (isinf(saved_s) || is_worth(&of, saved_s));
+}
+
+static size_t span_bound(const struct fm_engine_cloud *cloud)
+{
+    const size_t in = cloud->offer.in_size;
+    const size_t out = cloud->offer.out_size;
+    const size_t most = in > out ? in : out;
+    const size_t fit = most > 0 ? cloud->grant.span_bytes / most : SIZE_MAX;
+    return fit;
+}
+
+size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays)
+{
+    double saved_s;
+    *pays = true;
+    if (cloud->waiting == NULL || cloud->flying_spans >= cloud->grant.spans_in_flight)
+        return 0;
+    const double cost_s = cloud_cost_ns(cloud) * 1e-9;
+    const double per_worker_s =
+        (double)(cloud->waiting_elements + cloud->flying_elements) * cost_s / vcpus(cloud);
+    double span_s = per_worker_s / SPANS_LEFT;
+    span_s = span_s < SPAN_LEAST_S ? SPAN_LEAST_S : span_s < SPAN_MOST_S ? span_s : SPAN_MOST_S;
+    const double hidden = cloud->account.round_trip / span_s;
+    if (cloud->flying_spans >= vcpus(cloud) * (DEPTH + (int)(hidden < 30 ? hidden : 30)))
+        return 0;
+    struct fm_sched_offer of = offer(
+        cloud, cloud->account.round_trip + (double)cloud->flying_elements * thief_ns(cloud) * 1e-9);
+    const size_t x = share(&of, &saved_s);
+    *pays = x > 0;
+    const size_t wished = cost_s > 0 ? (size_t)(span_s / cost_s) : 1;
+    const size_t count = wished > 0 ? wished : 1;
+    const size_t bound = span_bound(cloud);
+    const size_t least = count < bound ? count : bound;
+    return x < least ? x : least;
+}
