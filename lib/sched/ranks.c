@@ -362,7 +362,8 @@ static struct need need_but(const struct fm_sched_ranks *ranks, const struct fm_
     const double each = (double)unbegun / workers + (ranks->busy ? BEGUN : 0);
     const double left_ns = each * ranks->cost_ns;
     struct need need = {.idle = ranks->workers > 0 && !ranks->busy && unbegun == 0};
-    if (need.idle || (ranks->workers > 0 && ranks->cost_ns > 0 && left_ns < LOOK_AHEAD * ranks->link.latency_ns))
+    if (need.idle ||
+        (ranks->workers > 0 && ranks->cost_ns > 0 && left_ns < LOOK_AHEAD * ranks->link.latency_ns))
         need.threads = (struct threads){ranks->workers, left_ns * ranks->workers};
     for (int i = 0; i < ranks->edge_count; i++) {
         const struct fm_sched_edge *edge = &ranks->edges[i];
