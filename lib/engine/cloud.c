@@ -12,6 +12,7 @@
 #include "engine/letters.h"
 #include "program/companion.h"
 
+#define ALONE_NS 4e9 /* nothing is computed here before, where the user wants it all in the cloud */
 #define PATIENCE_S 10.0  /* for which the tier tries again */
 #define HOP_NS 100000.0  /* from an ask to the answer: both sides are in this process */
 #define AHEAD 10         /* look-aheads of the scheduler, in latencies */
@@ -210,11 +211,15 @@ void fm_engine_cloud_landed(struct fm_engine_cloud *cloud, struct fm_engine_piec
 
 /* ---- The scheduler's ports ---- */
 
+static double age_ns(const struct fm_engine_piece *piece)
+{
+    return fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
+}
+
 /* Much later than a piece should be back, by what was on its way before it. */
 static bool is_overdue(const struct fm_engine_piece *piece)
 {
-    const double age_ns = fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
-    return !piece->given_up && age_ns > OVERDUE_NS + OVERDUE * piece->expected_ns;
+    return !piece->given_up && age_ns(piece) > OVERDUE_NS + OVERDUE * piece->expected_ns;
 }
 
 static struct fm_engine_piece *overdue(const struct fm_engine_cloud *cloud)
@@ -388,6 +393,8 @@ bool fm_engine_cloud_is_alone(const struct fm_engine_cloud *cloud)
 static void stand_in_for(struct fm_engine_cloud *cloud)
 {
     if (fm_engine_cloud_is_alone(cloud)) {
+        if (age_ns(overdue(cloud)) < ALONE_NS)
+            return;
         fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
                     "the cloud does not answer; the map goes on without it");
         fm_engine_cloud_over(cloud);
