@@ -11,7 +11,7 @@
 
 #include "service/hex.h"
 
-enum { VALUE_BYTES = 4096, SIZE_MOST = 1 << 30 };
+enum { VALUE_BYTES = 4096, NAME_MOST = 64, SIZE_MOST = 1 << 30 };
 
 static bool take_number(const json_t *value, int64_t most, int64_t *out)
 {
@@ -142,18 +142,22 @@ static bool is_taken(const char *name)
     return false;
 }
 
+/* Other variables than those are left out: they mean nothing to a worker. */
 static bool take_variables(const json_t *value, struct fmd_terms *terms)
 {
     const char *name;
     json_t *member;
     size_t count = 0;
-    if (!json_is_object(value) || json_object_size(value) > FMD_TERMS_VARIABLES)
+    if (!json_is_object(value))
         return false;
     json_object_foreach((json_t *)(uintptr_t)value, name, member)
     {
         const char *text = text_of(member, VALUE_BYTES);
-        if (text == NULL || strlen(name) > 64 || !is_taken(name) ||
-            asprintf(&terms->variables[count], "%s=%s", name, text) < 0) {
+        if (text == NULL)
+            return false;
+        if (count == FMD_TERMS_VARIABLES || strlen(name) > NAME_MOST || !is_taken(name))
+            continue;
+        if (asprintf(&terms->variables[count], "%s=%s", name, text) < 0) {
             terms->variables[count] = NULL;
             return false;
         }
@@ -192,8 +196,7 @@ static const struct {
     {"stop", false, take_stop, "true or false"},
     {"floating_point", false, take_floating_point, "up to 32 bytes in hexadecimal"},
     {"stack_bytes", false, take_stack, "a number of bytes"},
-    {"variables", false, take_variables,
-     "an object of OMP_*, OPENBLAS_*, MKL_*, GOMP_* or KMP_* texts"},
+    {"variables", false, take_variables, "an object of texts"},
     {"features", false, take_features, "an array of names"},
 };
 

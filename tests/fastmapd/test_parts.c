@@ -20,6 +20,7 @@
 #include "../../launchers/fastmapd/replay.h"
 #include "../../launchers/fastmapd/seal.h"
 #include "../../launchers/fastmapd/spans.h"
+#include "../../launchers/fastmapd/terms.h"
 #include "../test.h"
 #include "base/error.h"
 
@@ -276,4 +277,53 @@ TEST(a_certificate_is_made_once_and_must_fit_its_key)
     close(fd);
     rmdir(folder);
     fmd_certificate_free(&first);
+}
+
+/* ---- Terms of a map ------------------------------------------------------------------------ */
+
+static bool parse_terms(const char *more, struct fmd_terms *terms,
+                        char sentence[FMD_TERMS_SENTENCE])
+{
+    char text[1000];
+    snprintf(text, sizeof text,
+             "{\"key\":\"0123456789abcdef\",\"program\":\"%064d\",\"function\":{\"module\":\"\","
+             "\"offset\":7,"
+             "\"kind\":\"block\"},\"in_size\":8,\"out_size\":16,\"vcpus\":2,\"budget\":1000%s}",
+             0, more);
+    return fmd_terms_parse(text, strlen(text), terms, sentence);
+}
+
+TEST(a_worker_gets_the_variables_that_mean_something_to_it_and_no_others)
+{
+    struct fmd_terms terms;
+    char sentence[FMD_TERMS_SENTENCE] = "";
+    CHECK_TRUE(
+        parse_terms(
+            ",\"variables\":{\"LD_PRELOAD\":\"x\",\"OMP_NUM_THREADS\":\"2\",\"OMP_\\nX\":\"y\"}",
+            &terms, sentence),
+        "%s", sentence);
+    CHECK_EQ_STR(terms.variables[0], "OMP_NUM_THREADS=2");
+    CHECK_TRUE(terms.variables[1] == NULL, "%s", terms.variables[1]);
+    fmd_terms_free(&terms);
+}
+
+TEST(terms_that_are_wrong_are_refused_with_the_member)
+{
+    static const struct {
+        const char *more, *part;
+    } rows[] = {{",\"x\":1", "the member x is not known"},
+                {",\"variables\":{\"OMP_X\":1}", "variables must be"},
+                {",\"variables\":{\"OMP_X\":\"a\\u0000b\"}", "no JSON object"},
+                {",\"features\":[\"avx2\",3]", "features must be"},
+                {",\"floating_point\":\"8g\"", "floating_point must be"},
+                {",\"shared\":{\"digest\":\"ab\",\"size\":1}", "shared must be"},
+                {",\"budget\":5", "no JSON object"},
+                {",\"stop\":1", "stop must be true or false"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fmd_terms terms;
+        char sentence[FMD_TERMS_SENTENCE] = "";
+        CHECK_TRUE(!parse_terms(rows[i].more, &terms, sentence), "accepted: %s", rows[i].more);
+        CHECK_CONTAINS(sentence, rows[i].part);
+        fmd_terms_free(&terms);
+    }
 }
