@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a new process does to itself before it becomes the program. For sandbox.c alone. */
+/* What a new process does to itself before it becomes the program, and the plan of it. For sandbox.c
+   alone. */
 #ifndef FMD_CELL_H
 #define FMD_CELL_H
 
@@ -61,6 +62,23 @@ struct fmd_cell {
     int channel_fd, output_fd, null_fd;
     struct sock_fprog filter;
 };
+
+#define FMD_CELL_VARIABLES 64
+#define FMD_CELL_TEXT ((size_t)64 << 10)
+
+/* Strings of argv and envp in one place. */
+struct fmd_cell_texts {
+    char *argv[8];
+    char *envp[FMD_CELL_VARIABLES + 8];
+    size_t used;
+    bool full;
+    char bytes[FMD_CELL_TEXT];
+};
+
+/* Writes down all that the child needs; texts are zeroed memory that must last as long. The copy of the
+   filter is to be freed, also where this fails. 0, or a code with a sentence. */
+int fmd_cell_prepare(const struct fmd_sandbox *sandbox, const struct fmd_sandbox_terms *terms,
+                     struct fmd_cell *cell, struct fmd_cell_texts *texts);
 
 /* Never returns. */
 void fmd_cell_enter(struct fmd_cell *cell) __attribute__((noreturn));

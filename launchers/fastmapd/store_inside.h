@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the store's own files share: store.c (blobs), tree.c (programs), and expire.c. */
+/* What the store's own files share: store.c, store_parts.c, tree.c, store_old.c. */
 #ifndef FMD_STORE_INSIDE_H
 #define FMD_STORE_INSIDE_H
 
@@ -62,6 +62,11 @@ void fmd_store_give(struct fmd_store *store, struct fmd_store_account *account, 
 /* With the mutex: what is there of a blob. */
 void fmd_store_look(struct fmd_store *store, const char *account,
                     const uint8_t sha256[FMD_STORE_SHA256], struct fmd_store_blob *blob);
+
+/* With the mutex: the unfinished blob, or NULL. Forgets one. */
+struct fmd_store_incoming *fmd_store_incoming_of(struct fmd_store_account *account,
+                                                 const uint8_t sha256[FMD_STORE_SHA256]);
+void fmd_store_forget(struct fmd_store_account *account, struct fmd_store_incoming *incoming);
 
 /* The error number's answer, with a sentence. */
 enum fmd_store_answer fmd_store_errno(const char *what);

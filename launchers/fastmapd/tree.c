@@ -43,7 +43,7 @@ static enum fmd_store_answer find_missing(struct fmd_store *store, const char *a
     pthread_mutex_lock(&store->mutex);
     for (size_t i = 0; i < manifest->count; i++) {
         const struct fm_wire_file *file = &manifest->files[i];
-        struct fmd_store_blob blob;
+        struct fmd_store_blob blob = {0};
         fmd_store_look(store, account, file->sha256, &blob);
         if (blob.complete || is_listed(*missing, *count, file->sha256))
             continue;
