@@ -656,6 +656,70 @@ TEST(the_policy_to_stop_holds_in_processes)
     }
 }
 
+/* ---- All at once ---- */
+
+enum { CRASHES, EXITS, FAILS, WORKS };
+
+/* What the element does, the same each time it is tried. */
+static int fate(size_t index)
+{
+    const uint64_t draw = (index + 1) * 0x9e3779b97f4a7c15u >> 40;
+    return draw % 100 < 2 ? CRASHES : draw % 100 < 3 ? EXITS : draw % 100 < 6 ? FAILS : WORKS;
+}
+
+static int meet_fate(size_t index, double *y)
+{
+    if (fate(index) == CRASHES)
+        abort();
+    if (fate(index) == EXITS)
+        exit(1);
+    *y = (double)index + 1;
+    return fate(index) == FAILS ? 7 : 0;
+}
+
+static int fated(const void *x, void *y, const void *shared)
+{
+    (void)x;
+    (void)shared;
+    return meet_fate(fastmap_index(), y);
+}
+
+/* Failures of a block would be those of all its elements. */
+static int fated_block(const void *x, void *y, size_t first, size_t count, const void *shared)
+{
+    (void)x;
+    (void)shared;
+    for (size_t i = 0; i < count; i++)
+        (void)meet_fate(first + i, (double *)y + i);
+    return 0;
+}
+
+TEST(each_element_meets_its_own_fate_in_many_threads)
+{
+    enum { MANY = 1000 };
+    static double y[MANY];
+    for (int blocks = 0; blocks < 2; blocks++) {
+        size_t expected = 0;
+        memset(y, 0, sizeof y);
+        struct fastmap_session *session = session_of(4);
+        struct fastmap_report report = FASTMAP_REPORT();
+        const struct fastmap_map map =
+            FASTMAP_MAP(.func = blocks ? NULL : fated, .block = blocks ? fated_block : NULL,
+                        .out = y, .out_size = sizeof *y, .n = MANY, .element_seconds = 2e-5,
+                        .workers = FASTMAP_WORKERS_PROCESSES);
+        CHECK_EQ_INT(fastmap_session_run(session, &map, &report), FASTMAP_ERR_ELEMENT);
+        CHECK_EQ_INT(fastmap_finalize(session), 0);
+        for (size_t i = 0; i < MANY; i++) {
+            const bool dies = fate(i) == CRASHES || fate(i) == EXITS;
+            expected += dies || (fate(i) == FAILS && !blocks);
+            if (y[i] != (dies ? 0 : (double)i + 1))
+                (void)CHECK_TRUE(false, "element %zu is %g", i, y[i]);
+        }
+        CHECK_EQ_SIZE(report.elements, MANY);
+        CHECK_EQ_SIZE(report.failed, expected);
+    }
+}
+
 /* ---- What is refused ---- */
 
 static void refused(struct fastmap_map map, int code, const char *cause)

@@ -16,6 +16,8 @@ programs=$srcdir/tests/worker
 link="-L$builddir/.libs -lfastmap -Wl,-rpath,$builddir/.libs"
 fine='0 fine; 0 failed, right'
 unset LD_PRELOAD
+FASTMAP_VERBOSITY=QUIET
+export FASTMAP_VERBOSITY
 # shellcheck disable=SC3045 # where a shell does not have it, nothing is lost
 ulimit -c 0 2>/dev/null
 
