@@ -447,8 +447,7 @@ void fm_engine_cloud_enter(struct fm_engine_group *group)
     if (cloud == NULL || cloud->group != NULL || world->is.rank != 0 ||
         cloud->state == FM_ENGINE_CLOUD_BROKEN)
         return;
-    cloud->edge =
-        (struct fm_sched_edge){.rank = world->is.rank, .behind = world->is.size, .is_parent = true};
+    cloud->edge = (struct fm_sched_edge){.rank = world->is.rank, .is_parent = true};
     if (!fm_sched_ranks_init(&cloud->sched, &ports, cloud, &cloud->edge, 1, 0, 0))
         return;
     cloud->world = world;
@@ -466,7 +465,7 @@ void fm_engine_cloud_enter(struct fm_engine_group *group)
     describe(cloud, group->map);
     group->cloud = cloud;
     world->cloud = cloud;
-    world->edges[world->edge_count] = (struct fm_sched_edge){.rank = world->is.size, .behind = 1};
+    world->edges[world->edge_count] = (struct fm_sched_edge){.rank = world->is.size};
     turn(cloud); /* it owns nothing, and says so at once */
 }
 
