@@ -180,6 +180,12 @@ static void free_pool(struct fmd_pool *pool)
     free(pool);
 }
 
+static uint64_t half_of_memory(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_bytes > 0 ? (uint64_t)pages / 2 * (uint64_t)page_bytes : UINT64_MAX;
+}
+
 static void settle(struct fmd_pool *pool, const struct fmd_pool_config *config)
 {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -187,6 +193,8 @@ static void settle(struct fmd_pool *pool, const struct fmd_pool_config *config)
     pool->processors = processors > 0 ? (unsigned)processors : 1;
     if (pool->config.vcpus == 0)
         pool->config.vcpus = pool->processors;
+    if (pool->config.spans_bytes == 0)
+        pool->config.spans_bytes = half_of_memory();
     pool->slots = 4 * pool->config.vcpus + 60;
     pool->finished_end = &pool->finished;
     pthread_mutex_init(&pool->mutex, NULL);

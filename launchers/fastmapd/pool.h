@@ -43,7 +43,7 @@ struct fmd_pool_config {
     unsigned vcpus;         /* spans computed at the same time; 0: one for each processor */
     uint64_t worker_bytes;  /* memory of a worker beside its program, spans and shared block */
     uint64_t scratch_bytes; /* of a worker's /tmp, part of its memory */
-    uint64_t spans_bytes;   /* shared memory of all spans together; 0: no limit */
+    uint64_t spans_bytes;   /* shared memory of all spans together; 0: half of the machine's */
     uint64_t span_ns;       /* wall time of a span */
     uint64_t idle_ns;       /* after which a worker with nothing to do ends */
     uint64_t start_ns;      /* in which a worker must have started */

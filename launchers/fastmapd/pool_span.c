@@ -47,8 +47,7 @@ static bool map_memory(struct fmd_buffer *buffer)
 
 static struct fmd_buffer *new_buffer(struct fmd_pool *pool, uint64_t bytes)
 {
-    if (pool->config.spans_bytes != 0 &&
-        (bytes > pool->config.spans_bytes || pool->spans_bytes > pool->config.spans_bytes - bytes))
+    if (bytes > pool->config.spans_bytes || pool->spans_bytes > pool->config.spans_bytes - bytes)
         return NULL;
     struct fmd_buffer *buffer = calloc(1, sizeof *buffer);
     if (buffer == NULL)
