@@ -316,9 +316,10 @@ static bool say_hello(void)
 
 static int settle(void)
 {
+    /* Whatever the host's settings are: what is computed here stays here. */
     const struct fastmap_config config =
         FASTMAP_CONFIG(.max_local_workers = 1, .progress = FASTMAP_PROGRESS_OFF,
-                       .ranks = FASTMAP_RANKS_OFF);
+                       .ranks = FASTMAP_RANKS_OFF, .exec_policy = FASTMAP_EXEC_POLICY_LOCAL);
     int error = 0;
     (void)fm_engine_global_make(&config); /* a constructor may have made one */
     worker.session = fm_engine_global(&error);
