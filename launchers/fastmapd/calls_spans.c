@@ -2,34 +2,22 @@
 /*
  * Spans: the inputs are read into memory that the worker shares, the outputs are copied out of it once, and
  * are the same for everybody who asks for them again.
- *
- * Money. A span is promised a part of what is left of the hold before it may begin, at most that is charged,
- * and the pool ends it there. So the promises of all that run together never exceed the hold. Where all is
- * promised, a span waits for the end of another one, whose promise is larger than its need.
  */
 #include <inttypes.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "calls.h"
 #include "log.h"
-#include "maps.h"
 #include "metrics.h"
 #include "service/receipt.h"
+#include "span_run.h"
 #include "text.h"
 
-#define PROMISE_LEAST_NS UINT64_C(1000000000)
-
 struct span {
-    struct fmd_open *open;
-    struct fmd_span_name name;
-    struct fmd_span *span; /* the pool's */
+    struct fmd_span_run run;
     bool is_running; /* in the table of spans: ends there by an outcome or by being forgotten */
-    uint64_t promised_ns;
-    sem_t done;
-    struct fmd_span_result result;
 };
 
 /* ---- The headers -----------------------------------------------------------------------------------------
@@ -68,9 +56,9 @@ static bool check_sizes(struct fmd_request *request, const struct span *own)
 {
     const uint64_t most = (uint64_t)request->service->config->span_bytes;
     uint64_t in, out;
-    if (!__builtin_mul_overflow(own->name.count, own->open->in_size, &in) &&
+    if (!__builtin_mul_overflow(own->run.name.count, own->run.open->in_size, &in) &&
         in == request->length &&
-        !__builtin_mul_overflow(own->name.count, own->open->out_size, &out) && out <= most)
+        !__builtin_mul_overflow(own->run.name.count, own->run.open->out_size, &out) && out <= most)
         return true;
     fmd_answer_error(
         &request->answer, FMD_ERR_size,
@@ -112,7 +100,7 @@ static bool refuse_begun(struct fmd_request *request, enum fmd_spans_answer answ
 static bool enter(struct fmd_request *request, struct span *own)
 {
     const struct fmd_config *config = request->service->config;
-    struct fmd_open *open = own->open;
+    struct fmd_open *open = own->run.open;
     struct fmd_outcome *outcome = NULL;
     enum fmd_spans_answer answer = FMD_SPANS_NEW;
     pthread_mutex_lock(&open->mutex);
@@ -120,7 +108,7 @@ static bool enter(struct fmd_request *request, struct span *own)
     const bool full = open->in_flight >= (size_t)config->spans_in_flight;
     const bool over = fmd_spans_count(open->spans) >= (size_t)config->spans_map;
     if (!closing && !full && !over)
-        answer = fmd_spans_begin(open->spans, &own->name, &outcome);
+        answer = fmd_spans_begin(open->spans, &own->run.name, &outcome);
     own->is_running = !closing && !full && !over && answer == FMD_SPANS_NEW;
     open->in_flight += own->is_running;
     open->used_ns = fmd_now_ns();
@@ -147,18 +135,18 @@ void fmd_call_span_begin(struct fmd_request *request)
         fmd_answer_error(&request->answer, FMD_ERR_full, "no memory for another span");
         return;
     }
-    sem_init(&own->done, 0, 0);
-    if (!take_numbers(request, &own->name))
+    sem_init(&own->run.done, 0, 0);
+    if (!take_numbers(request, &own->run.name))
         return;
-    own->open = fmd_maps_find(request->service->maps, request->token.account, id);
-    if (own->open == NULL) {
+    own->run.open = fmd_maps_find(request->service->maps, request->token.account, id);
+    if (own->run.open == NULL) {
         refuse_unknown(request, id);
         return;
     }
     if (!check_sizes(request, own) || !enter(request, own))
         return;
-    own->span = fmd_span_reserve(own->open->map, own->name.first, own->name.count);
-    if (own->span == NULL) {
+    own->run.span = fmd_span_reserve(own->run.open->map, own->run.name.first, own->run.name.count);
+    if (own->run.span == NULL) {
         fmd_answer_error(&request->answer, FMD_ERR_full, "no memory for another span; ask again");
         request->answer.retry_s = 1;
     }
@@ -167,120 +155,7 @@ void fmd_call_span_begin(struct fmd_request *request)
 void fmd_call_span_receive(struct fmd_request *request, const void *bytes, size_t count)
 {
     const struct span *own = request->own;
-    memcpy((char *)fmd_span_in(own->span) + request->received, bytes, count);
-}
-
-/* ---- Computing -------------------------------------------------------------------------------------------
-   */
-
-/* Waits for a promise of CPU time. False where the map is closed; 0 ns where the hold is used up. The map's
-   mutex is held. */
-static bool wait_for_promise(struct fmd_open *open, uint64_t *promised_ns)
-{
-    for (;;) {
-        const struct fmd_purse *purse = &open->purse;
-        const uint64_t left =
-            fmd_money_affords(purse->hold, purse->price) - purse->cpu_ns - purse->promised_ns;
-        const uint64_t part = left / (2 * open->vcpus);
-        const uint64_t want = part > PROMISE_LEAST_NS ? part : PROMISE_LEAST_NS;
-        if (open->closing)
-            return false;
-        if (left >= PROMISE_LEAST_NS || open->committed == 0) {
-            *promised_ns = fmd_purse_promise(&open->purse, want);
-            return true;
-        }
-        pthread_cond_wait(&open->changed, &open->mutex);
-    }
-}
-
-static void on_done(struct fmd_span *span, const struct fmd_span_result *result, void *user)
-{
-    struct span *own = user;
-    (void)span;
-    own->result = *result;
-    sem_post(&own->done);
-}
-
-/* False where the map is closed, or the hold used up: nothing was promised. */
-static bool commit(struct span *own)
-{
-    struct fmd_open *open = own->open;
-    pthread_rwlock_rdlock(&open->gate);
-    pthread_mutex_lock(&open->mutex);
-    const bool go = !open->closing;
-    pthread_mutex_unlock(&open->mutex);
-    if (go)
-        fmd_span_commit(own->span, own->promised_ns, on_done, own);
-    pthread_rwlock_unlock(&open->gate);
-    return go;
-}
-
-/* Computes it. The result's status is CLOSED or CUT where it did not come to that. */
-static void compute(struct span *own)
-{
-    struct fmd_open *open = own->open;
-    pthread_mutex_lock(&open->mutex);
-    const bool is_open = wait_for_promise(open, &own->promised_ns);
-    open->committed += own->promised_ns > 0;
-    pthread_mutex_unlock(&open->mutex);
-    own->result.status = is_open ? FMD_SPAN_CUT : FMD_SPAN_CLOSED;
-    if (own->promised_ns == 0)
-        return;
-    if (!commit(own)) {
-        own->result.status = FMD_SPAN_CLOSED;
-        return;
-    }
-    while (sem_wait(&own->done) != 0)
-        continue; /* a signal */
-}
-
-/* ---- Money -----------------------------------------------------------------------------------------------
-   */
-
-static bool is_charged(enum fmd_span_status status)
-{
-    return status != FMD_SPAN_LOST && status != FMD_SPAN_CLOSED;
-}
-
-/* One of a kind in the map, or none where the span may be sent again. */
-static bool is_final(enum fmd_span_status status)
-{
-    return status == FMD_SPAN_DONE || status == FMD_SPAN_DIED || status == FMD_SPAN_LATE ||
-           status == FMD_SPAN_CUT;
-}
-
-/* Takes the charge from hold and ledger. False where the ledger fails: then nothing is charged. */
-static bool settle(struct fmd_request *request, struct span *own, struct fmd_settlement *s)
-{
-    struct fmd_open *open = own->open;
-    const enum fmd_span_status status = own->result.status;
-    const uint64_t used_ns = is_charged(status) ? own->result.cpu_ns : 0;
-    pthread_mutex_lock(&open->mutex);
-    const uint64_t before_ns = open->purse.cpu_ns;
-    fmd_purse_settle(&open->purse, own->promised_ns, used_ns);
-    const uint64_t paid_ns = open->purse.cpu_ns - before_ns;
-    pthread_mutex_unlock(&open->mutex);
-    *s = (struct fmd_settlement){.map = open->id,
-                                 .account = open->account,
-                                 .token = open->token,
-                                 .span = is_final(status) ? (int64_t)own->name.number : -1,
-                                 .cpu_ns = (int64_t)paid_ns,
-                                 .spent = open->purse.spent,
-                                 .left = open->purse.hold - open->purse.spent};
-    const bool settled = !is_charged(status) || own->promised_ns == 0 ||
-                         fmd_ledger_settle(request->service->ledger, s) == 0;
-    if (!settled) {
-        char quoted[FMD_LOG_QUOTED];
-        fmd_log(FMD_LOG_ERROR, "ledger", "request=%s map=%s why=%s", request->id, open->id,
-                fmd_log_quote(fm_base_last_error(), quoted));
-    }
-    pthread_mutex_lock(&open->mutex);
-    open->committed -= own->promised_ns > 0;
-    pthread_cond_broadcast(&open->changed);
-    pthread_mutex_unlock(&open->mutex);
-    fmd_metrics_add(FMD_METRIC_cpu_ns, settled ? s->cpu_ns : 0);
-    fmd_metrics_add(FMD_METRIC_charged_nano, settled ? s->charge : 0);
-    return settled;
+    memcpy((char *)fmd_span_in(own->run.span) + request->received, bytes, count);
 }
 
 /* ---- The answer ------------------------------------------------------------------------------------------
@@ -313,8 +188,8 @@ static void add_failures(const struct fmd_span_result *result, struct fm_service
 static char *receipt_of(const struct span *own, const struct fmd_settlement *s)
 {
     char text[FM_SERVICE_RECEIPT_BYTES];
-    const struct fmd_span_result *result = &own->result;
-    struct fm_service_receipt receipt = {.span = own->name.number,
+    const struct fmd_span_result *result = &own->run.result;
+    struct fm_service_receipt receipt = {.span = own->run.name.number,
                                          .status = told[result->status].status,
                                          .computed = result->computed,
                                          .failed = result->failed,
@@ -323,7 +198,7 @@ static char *receipt_of(const struct span *own, const struct fmd_settlement *s)
                                          .charge = s->charge,
                                          .spent = s->spent,
                                          .left = s->left};
-    strcpy(receipt.map, own->open->id);
+    strcpy(receipt.map, own->run.open->id);
     add_failures(result, &receipt);
     fm_service_receipt_format(&receipt, text);
     return strdup(text);
@@ -331,7 +206,7 @@ static char *receipt_of(const struct span *own, const struct fmd_settlement *s)
 
 static struct fmd_outcome *outcome_of(const struct span *own, const struct fmd_settlement *s)
 {
-    const size_t bytes = own->result.computed * own->open->out_size;
+    const size_t bytes = own->run.result.computed * own->run.open->out_size;
     struct fmd_outcome *outcome = fmd_outcome_new(bytes);
     if (outcome == NULL)
         return NULL;
@@ -341,19 +216,19 @@ static struct fmd_outcome *outcome_of(const struct span *own, const struct fmd_s
         return NULL;
     }
     if (bytes > 0)
-        memcpy(outcome->body, fmd_span_out(own->span), bytes);
+        memcpy(outcome->body, fmd_span_out(own->run.span), bytes);
     return outcome;
 }
 
 /* In the table: done, its outcome kept (NULL: gone already), or to be begun again. */
 static void leave(struct span *own, bool is_over, struct fmd_outcome *outcome)
 {
-    struct fmd_open *open = own->open;
+    struct fmd_open *open = own->run.open;
     pthread_mutex_lock(&open->mutex);
     if (is_over)
-        fmd_spans_end(open->spans, own->name.number, outcome);
+        fmd_spans_end(open->spans, own->run.name.number, outcome);
     else
-        fmd_spans_forget(open->spans, own->name.number);
+        fmd_spans_forget(open->spans, own->run.name.number);
     open->in_flight--;
     open->used_ns = fmd_now_ns();
     pthread_mutex_unlock(&open->mutex);
@@ -365,10 +240,10 @@ static void tell_outcome(struct fmd_request *request, struct span *own,
                          const struct fmd_settlement *s)
 {
     struct fmd_outcome *outcome = outcome_of(own, s);
-    fmd_metrics_add(told[own->result.status].metric, 1);
-    fmd_span_release(own->span);
-    own->span = NULL;
-    leave(own, is_final(own->result.status) && own->promised_ns > 0, outcome);
+    fmd_metrics_add(told[own->run.result.status].metric, 1);
+    fmd_span_release(own->run.span);
+    own->run.span = NULL;
+    leave(own, fmd_span_is_final(own->run.result.status) && own->run.promised_ns > 0, outcome);
     if (outcome == NULL) {
         fmd_answer_error(&request->answer, FMD_ERR_gone, "no memory for the outputs");
         return;
@@ -381,7 +256,7 @@ static void tell_outcome(struct fmd_request *request, struct span *own,
 static void tell_function(struct fmd_request *request, const struct span *own,
                           const struct fmd_settlement *s)
 {
-    fmd_answer_error(&request->answer, FMD_ERR_function, "%s", own->result.sentence);
+    fmd_answer_error(&request->answer, FMD_ERR_function, "%s", own->run.result.sentence);
     fmd_answer_add(&request->answer, "cpu_ns", json_integer(s->cpu_ns));
     fmd_answer_add(&request->answer, "charge", json_integer(s->charge));
     fmd_answer_add(&request->answer, "spent", json_integer(s->spent));
@@ -393,15 +268,19 @@ void fmd_call_span_finish(struct fmd_request *request)
     struct span *own = request->own;
     struct fmd_settlement s;
     const int64_t begun_ns = fmd_now_ns();
-    compute(own);
+    fmd_span_run(&own->run);
     fmd_metrics_add(FMD_METRIC_wait_ns, fmd_now_ns() - begun_ns);
-    if (!settle(request, own, &s))
+    if (fmd_span_settle(request->service->ledger, &own->run, &s) != 0) {
+        char quoted[FMD_LOG_QUOTED];
+        fmd_log(FMD_LOG_ERROR, "ledger", "request=%s map=%s why=%s", request->id, own->run.open->id,
+                fmd_log_quote(fm_base_last_error(), quoted));
         fmd_answer_error(&request->answer, FMD_ERR_internal,
                          "the ledger cannot be written; the span is not charged");
-    else if (own->result.status == FMD_SPAN_CLOSED)
+    } else if (own->run.result.status == FMD_SPAN_CLOSED)
         fmd_answer_error(&request->answer, FMD_ERR_closed,
                          "the map was closed; the span is not charged");
-    else if (own->result.status == FMD_SPAN_REFUSED || own->result.status == FMD_SPAN_FAILED)
+    else if (own->run.result.status == FMD_SPAN_REFUSED ||
+             own->run.result.status == FMD_SPAN_FAILED)
         tell_function(request, own, &s);
     else
         tell_outcome(request, own, &s);
@@ -413,12 +292,12 @@ void fmd_call_span_forget(struct fmd_request *request)
     struct span *own = request->own;
     if (own == NULL)
         return;
-    if (own->span != NULL)
-        fmd_span_release(own->span);
+    if (own->run.span != NULL)
+        fmd_span_release(own->run.span);
     if (own->is_running)
         leave(own, false, NULL);
-    if (own->open != NULL)
-        fmd_maps_put(request->service->maps, own->open);
-    sem_destroy(&own->done);
+    if (own->run.open != NULL)
+        fmd_maps_put(request->service->maps, own->run.open);
+    sem_destroy(&own->run.done);
     free(own);
 }

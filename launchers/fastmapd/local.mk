@@ -27,6 +27,7 @@ libfastmapd_la_SOURCES = \
 	launchers/fastmapd/seal.c launchers/fastmapd/seal.h \
 	launchers/fastmapd/serve.c \
 	launchers/fastmapd/server.c launchers/fastmapd/server.h launchers/fastmapd/service.h \
+	launchers/fastmapd/span_run.c launchers/fastmapd/span_run.h \
 	launchers/fastmapd/spans.c launchers/fastmapd/spans.h \
 	launchers/fastmapd/sql.c launchers/fastmapd/sql.h \
 	launchers/fastmapd/state.c launchers/fastmapd/state.h \
