@@ -338,6 +338,33 @@ enum fastmap_confirm {
     FASTMAP_CONFIRM_OFF = 3      /**< no */
 };
 
+/** What a map would take and cost; from fastmap_estimate(), and shown before charges. */
+struct fastmap_estimate {
+    size_t size;             /**< sizeof(struct fastmap_estimate): set by FASTMAP_ESTIMATE() */
+    double element_seconds;  /**< an element's cost on one thread here */
+    double local_seconds;    /**< the map without the cloud */
+    double adaptive_seconds; /**< with it; the same where it does not pay */
+    size_t cloud;            /**< elements that the cloud would compute */
+    int vcpus;               /**< of the cloud, that the account is granted; 0: it was not asked */
+    double dollars;          /**< US$ for these elements, and ... */
+    double dollars_least;    /**< ... its range, as far as costs of elements scatter */
+    double dollars_most;
+    double balance; /**< US$ that the account has */
+};
+
+/** An empty estimate: struct fastmap_estimate estimate = FASTMAP_ESTIMATE(); */
+#ifdef __cplusplus
+#define FASTMAP_ESTIMATE() (fastmap_estimate{sizeof(struct fastmap_estimate)})
+#else
+#define FASTMAP_ESTIMATE() ((struct fastmap_estimate){.size = sizeof(struct fastmap_estimate)})
+#endif
+
+/**
+ * Answers for the user where charges are to be confirmed: non-zero is yes. Called by a thread of the library
+ * while the map goes on; it may take its time, and must not call fastmap.
+ */
+typedef int fastmap_confirm_func(const struct fastmap_estimate *estimate, void *context);
+
 /**
  * A session's settings. Each may also come from the environment (FASTMAP_ + upper-case name) or from a
  * file ($FASTMAP_CONFIG, else ~/.config/fastmap/config, lines `key = value`). This struct wins over the
@@ -364,6 +391,8 @@ struct fastmap_config {
     int max_cloud_workers;     /**< vCPUs that a map may have in the cloud, 1 to 65536; 0: as many
                                                as the account is granted */
     enum fastmap_confirm confirm_charges; /**< see above */
+    fastmap_confirm_func *confirm;        /**< asked instead of the terminal; NULL: the terminal */
+    void *confirm_context;                /**< what it gets */
 };
 
 /** A struct fastmap_config from designated initialisers. */
@@ -421,6 +450,21 @@ FASTMAP_API int fastmap_init(const struct fastmap_config *config, struct fastmap
  */
 FASTMAP_API int fastmap_session_run(struct fastmap_session *session, const struct fastmap_map *map,
                                     struct fastmap_report *report);
+
+/**
+ * What a map would take here and with the cloud, and what that would cost. Nothing is spent.
+ *
+ * @param session   the session it would run in; NULL: the process-wide one.
+ * @param map       as in fastmap_run(). Where the cost of its elements is not known from element_seconds or
+ *                  earlier maps, its first ones are computed for up to a tenth of a second; their outputs
+ *                  go nowhere.
+ * @param estimate  filled; its size field set. Without a cloud (see cloud_url) the local part of it.
+ * @return 0; ARGUMENT, OVERFLOW, OVERLAP as fastmap_run(); MEMORY.
+ *
+ * Threads: any. Asks the cloud for the account, over a connection of its own.  Since: 0.1
+ */
+FASTMAP_API int fastmap_estimate(struct fastmap_session *session, const struct fastmap_map *map,
+                                 struct fastmap_estimate *estimate);
 
 /**
  * Ends a session made by fastmap_init() and frees it.

@@ -45,6 +45,12 @@ int fastmap_session_run(struct fastmap_session *session, const struct fastmap_ma
     return fm_engine_run(session, map, report);
 }
 
+int fastmap_estimate(struct fastmap_session *session, const struct fastmap_map *map,
+                     struct fastmap_estimate *estimate)
+{
+    return fm_engine_estimate(session, map, estimate);
+}
+
 size_t fastmap_index(void)
 {
     return fm_engine_index();

@@ -4,9 +4,13 @@
  * what comes back, and that nothing is lost or changed whatever it does wrong. Elements sleep.
  */
 #include <fastmap.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/cloud.h"
 #include "session.h"
@@ -158,4 +162,176 @@ TEST(never_more_is_held_than_max_charge)
     CHECK_TRUE(atomic_load(&stand_in.budget) <= 5000000, "%ld held",
                (long)atomic_load(&stand_in.budget));
     CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+/* ---- Charges ---- */
+
+TEST(an_estimate_spends_nothing)
+{
+    stand_in_is(STAND_IN_FINE, 16, 0.005);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    struct fastmap_estimate estimate = FASTMAP_ESTIMATE();
+    const struct fastmap_map map = FASTMAP_MAP(.func = work, .in = in, .in_size = 8, .out = out,
+                                               .out_size = 8, .n = MOST, .element_seconds = 0.002);
+    memset(out, 7, sizeof out);
+    CHECK_EQ_INT(fastmap_estimate(session, &map, &estimate), 0);
+    CHECK_TRUE(estimate.local_seconds > 3.9 && estimate.local_seconds < 4.1, "%g s",
+               estimate.local_seconds);
+    CHECK_TRUE(estimate.adaptive_seconds < 1.5, "%g s", estimate.adaptive_seconds);
+    CHECK_TRUE(estimate.cloud > MOST / 2 && estimate.vcpus == 16, "%zu on %d", estimate.cloud,
+               estimate.vcpus);
+    const double price = (double)estimate.cloud * 0.002 * 0.05 / 3600;
+    CHECK_TRUE(estimate.dollars > 0.99 * price && estimate.dollars < 1.01 * price, "%g, not %g",
+               estimate.dollars, price);
+    CHECK_EQ_INT(atomic_load(&stand_in.opens), 0);
+    CHECK_TRUE(((char *)out)[5] == 7, "outputs were written");
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+static int asked;
+
+static int answer_no(const struct fastmap_estimate *estimate, void *context)
+{
+    asked++;
+    CHECK_TRUE(estimate->dollars > 0, "%g", estimate->dollars);
+    return *(const int *)context;
+}
+
+TEST(the_program_can_answer_for_the_user)
+{
+    for (int answer = 0; answer < 2; answer++) {
+        stand_in_is(STAND_IN_FINE, 8, 0.002);
+        struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+        session->settings.confirm_charges = FASTMAP_CONFIRM_ON;
+        session->confirm = answer_no;
+        session->confirm_context = &answer;
+        asked = 0;
+        const struct fastmap_report report = run(session, 900, 2000000, 0);
+        CHECK_EQ_INT(asked, 1);
+        CHECK_TRUE((report.cloud > 0) == (answer == 1), "%zu in the cloud", report.cloud);
+        CHECK_EQ_INT(fastmap_finalize(session), 0);
+    }
+}
+
+TEST(without_a_terminal_the_answer_is_no)
+{
+    const int input = dup(STDIN_FILENO);
+    const int null = open("/dev/null", O_RDONLY);
+    dup2(null, STDIN_FILENO);
+    stand_in_is(STAND_IN_FINE, 8, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    session->settings.confirm_charges = FASTMAP_CONFIRM_AUTO;
+    const struct fastmap_report report = run(session, 900, 2000000, 0);
+    CHECK_EQ_SIZE(report.cloud, 0);
+    CHECK_EQ_INT(atomic_load(&stand_in.opens), 0);
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+    dup2(input, STDIN_FILENO);
+    close(input);
+    close(null);
+}
+
+/* A person at the other end of a terminal, who reads until there is a question and types. */
+struct person {
+    int terminal;
+    const char *first;
+    const char *then; /* NULL: nothing */
+    char seen[4096];
+    size_t length;
+    int done_when_asked; /* elements */
+    _Atomic bool over;
+};
+
+static _Atomic int done;
+
+static int count_work(const void *from, void *to, const void *shared)
+{
+    const int code = work(from, to, shared);
+    atomic_fetch_add(&done, 1);
+    return code;
+}
+
+static void read_until_asked(struct person *person, int questions)
+{
+    while (!atomic_load(&person->over)) {
+        int found = 0;
+        person->seen[person->length] = '\0';
+        for (const char *at = person->seen; (at = strstr(at, "(y/n)")) != NULL; at++)
+            found++;
+        if (found >= questions)
+            return;
+        struct pollfd ready = {.fd = person->terminal, .events = POLLIN};
+        if (poll(&ready, 1, 20) <= 0)
+            continue;
+        const ssize_t got = read(person->terminal, person->seen + person->length,
+                                 sizeof person->seen - 1 - person->length);
+        if (got > 0)
+            person->length += (size_t)got;
+    }
+}
+
+static void *sit_at(void *argument)
+{
+    struct person *person = argument;
+    read_until_asked(person, 1);
+    person->done_when_asked = atomic_load(&done);
+    const struct timespec think = {.tv_nsec = 100000000};
+    nanosleep(&think, NULL);
+    CHECK_TRUE(write(person->terminal, person->first, strlen(person->first)) > 0, "cannot type");
+    if (person->then != NULL) {
+        read_until_asked(person, 2);
+        CHECK_TRUE(write(person->terminal, person->then, strlen(person->then)) > 0, "cannot type");
+    }
+    while (!atomic_load(&person->over))
+        nanosleep(&think, NULL);
+    return NULL;
+}
+
+/* How many elements the cloud computed where the person answers so. */
+static size_t dialog(const char *first, const char *then)
+{
+    struct person person = {
+        .terminal = posix_openpt(O_RDWR | O_NOCTTY), .first = first, .then = then};
+    struct fastmap_report report = FASTMAP_REPORT();
+    grantpt(person.terminal);
+    unlockpt(person.terminal);
+    const int other = open(ptsname(person.terminal), O_RDWR | O_NOCTTY);
+    const int input = dup(STDIN_FILENO);
+    const int error = dup(STDERR_FILENO);
+    dup2(other, STDIN_FILENO);
+    dup2(other, STDERR_FILENO);
+    stand_in_is(STAND_IN_FINE, 8, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    session->settings.confirm_charges = FASTMAP_CONFIRM_ON;
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = count_work, .in = in, .in_size = 8, .out = out, .out_size = 8, .n = 900,
+                    .element_seconds = 0.002);
+    pthread_t thread;
+    atomic_store(&done, 0);
+    atomic_store(&sleep_ns, 2000000);
+    pthread_create(&thread, NULL, sit_at, &person);
+    const int rc = fastmap_session_run(session, &map, &report);
+    const int done_at_end = atomic_load(&done);
+    atomic_store(&person.over, true);
+    pthread_join(thread, NULL);
+    dup2(input, STDIN_FILENO);
+    dup2(error, STDERR_FILENO);
+    CHECK_EQ_INT(rc, 0);
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+    CHECK_CONTAINS(person.seen, "Estimate: $0.0000");
+    CHECK_CONTAINS(person.seen, "saves about");
+    /* Nobody answered for a tenth of a second, in which two threads compute: not less than one does. */
+    CHECK_TRUE(done_at_end > person.done_when_asked, "nothing was computed beside the question");
+    close(input);
+    close(error);
+    close(other);
+    close(person.terminal);
+    return report.cloud;
+}
+
+TEST(a_person_is_asked_on_the_terminal_while_the_map_goes_on)
+{
+    CHECK_TRUE(dialog("y\n", NULL) > 0, "yes was not heard");
+    CHECK_EQ_SIZE(dialog("no\n", NULL), 0);
+    CHECK_TRUE(dialog("maybe\n", "YES\n") > 0, "yes was not heard after an unclear answer");
+    CHECK_EQ_SIZE(dialog("\004", NULL), 0); /* the end of input */
 }

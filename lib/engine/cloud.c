@@ -594,3 +594,22 @@ void fm_engine_cloud_end(struct fm_engine_cloud *cloud)
     pthread_cond_destroy(&cloud->changed);
     free(cloud);
 }
+
+bool fm_engine_cloud_account(struct fastmap_session *session, struct fm_tier_cloud_account *account)
+{
+    static const _Atomic bool never;
+    char why[FM_TIER_CLOUD_WHY];
+    struct fm_engine_cloud *cloud = fm_engine_cloud_of(session);
+    if (cloud == NULL)
+        return false;
+    struct fm_tier_cloud_service service = cloud->service;
+    service.give_up = &never;
+    struct fm_cloud *connection = cloud->tier->connect(&service, account, why);
+    if (connection == NULL) {
+        fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
+                    "no estimate of the cloud: %s", why);
+        return false;
+    }
+    cloud->tier->disconnect(connection);
+    return true;
+}

@@ -119,6 +119,10 @@ struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session);
 /* For tests: what is used instead of the plugin. */
 void fm_engine_cloud_use(const struct fm_tier_cloud *tier);
 
+/* The account, over a connection of its own. False: the cloud is not to be had. Without the mutex. */
+bool fm_engine_cloud_account(struct fastmap_session *session,
+                             struct fm_tier_cloud_account *account);
+
 /* Ends the courier. Without the mutex. */
 void fm_engine_cloud_end(struct fm_engine_cloud *cloud);
 
@@ -179,6 +183,16 @@ bool fm_engine_purse_wants(struct fm_engine_cloud *cloud);
 /* Whether it still would, now that the service has said what it grants and costs, and the user agrees. Sets
    the budget. Without the mutex: it may ask. why: set where something is wrong, else it does not pay. */
 bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY]);
+
+/* The price of to->cloud elements of that cost on a vCPU, with its range after so many have been seen. */
+void fm_engine_purse_price(struct fastmap_estimate *to, double cost_ns, size_t seen,
+                           const struct fm_tier_cloud_account *account);
+
+/* What the cloud would do for a map that has not begun. Without the mutex. */
+void fm_engine_purse_foresee(const struct fastmap_session *session, const struct fastmap_map *map,
+                             double cost_ns, size_t seen,
+                             const struct fm_tier_cloud_account *account,
+                             struct fastmap_estimate *to);
 
 /* How long a piece of so many elements should be away, and for how long what is on its way lasts. */
 double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count);

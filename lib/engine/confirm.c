@@ -28,16 +28,15 @@ static void put_time(char *text, size_t bytes, double seconds)
         (void)snprintf(text, bytes, "%.1f h", seconds / 3600);
 }
 
-static void put_question(const struct fm_engine_estimate *now, bool again)
+static void put_question(const struct fastmap_estimate *now, bool again)
 {
     char time[32];
     char line[256];
-    put_time(time, sizeof time, now->saved_s);
-    const int length =
-        snprintf(line, sizeof line,
-                 "%sEstimate: $%.4f (%.4f-%.4f) of $%.4f, saves about %s. Continue? (y/n) ",
-                 again ? "\r" : "", (double)now->nano * 1e-9, (double)now->nano_least * 1e-9,
-                 (double)now->nano_most * 1e-9, (double)now->balance * 1e-9, time);
+    put_time(time, sizeof time, now->local_seconds - now->adaptive_seconds);
+    const int length = snprintf(
+        line, sizeof line,
+        "%sEstimate: $%.4f (%.4f-%.4f) of $%.4f, saves about %s. Continue? (y/n) ",
+        again ? "\r" : "", now->dollars, now->dollars_least, now->dollars_most, now->balance, time);
     if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
         return; /* the terminal is gone: the end of input will say so */
 }
@@ -70,10 +69,10 @@ static enum answer await_answer(const _Atomic bool *give_up)
     return NONE;
 }
 
-static bool ask(bool (*appraise)(void *context, struct fm_engine_estimate *to), void *context,
+static bool ask(bool (*appraise)(void *context, struct fastmap_estimate *to), void *context,
                 const _Atomic bool *give_up, char why[256])
 {
-    struct fm_engine_estimate now;
+    struct fastmap_estimate now;
     bool again = false;
     while (!atomic_load(give_up) && appraise(context, &now)) {
         put_question(&now, again);
@@ -89,17 +88,39 @@ static bool ask(bool (*appraise)(void *context, struct fm_engine_estimate *to), 
     return false;
 }
 
-bool fm_engine_confirm(const struct fastmap_session *session,
-                       bool (*appraise)(void *context, struct fm_engine_estimate *to),
-                       void *context, const _Atomic bool *give_up, char why[256])
+static bool is_asked(const struct fastmap_session *session)
 {
-    if (session->settings.confirm_charges != FASTMAP_CONFIRM_ON)
-        return true;
-    if (isatty(STDIN_FILENO) != 1 || isatty(STDERR_FILENO) != 1) {
-        (void)snprintf(why, 256,
-                       "confirm_charges is ON and there is no terminal to ask on, which counts as "
-                       "no; set confirm_charges = OFF and max_charge");
+    const enum fastmap_confirm confirm = session->settings.confirm_charges;
+    return confirm == FASTMAP_CONFIRM_ON ||
+           (confirm == FASTMAP_CONFIRM_AUTO && session->settings.max_charge < 0);
+}
+
+static bool ask_program(const struct fastmap_session *session,
+                        bool (*appraise)(void *context, struct fastmap_estimate *to), void *context,
+                        char why[256])
+{
+    struct fastmap_estimate now;
+    if (!appraise(context, &now))
         return false;
-    }
-    return ask(appraise, context, give_up, why);
+    if (session->confirm(&now, session->confirm_context) != 0)
+        return true;
+    (void)snprintf(why, 256, "the program said no");
+    return false;
+}
+
+bool fm_engine_confirm(const struct fastmap_session *session,
+                       bool (*appraise)(void *context, struct fastmap_estimate *to), void *context,
+                       const _Atomic bool *give_up, char why[256])
+{
+    if (!is_asked(session))
+        return true;
+    if (session->confirm != NULL)
+        return ask_program(session, appraise, context, why);
+    if (isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1)
+        return ask(appraise, context, give_up, why);
+    (void)snprintf(
+        why, 256,
+        "charges are to be confirmed and there is no terminal to ask on, which counts as "
+        "no; set max_charge, or confirm_charges = OFF");
+    return false;
 }

@@ -17,7 +17,9 @@ struct fastmap_session {
     struct fm_base_settings settings;
     bool terminal;                 /* standard error can show a status line */
     struct fm_engine_cloud *cloud; /* made when it is first looked for; NULL: not yet, or none */
-    bool no_cloud;                 /* it was looked for in vain */
+    fastmap_confirm_func *confirm; /* NULL: the terminal */
+    void *confirm_context;
+    bool no_cloud; /* it was looked for in vain */
 };
 
 /* Sessions: see fastmap.h for what the public calls promise. */
@@ -36,6 +38,10 @@ int fm_engine_width(const struct fastmap_session *session);
 /* Runs a map; session NULL: the process-wide one. */
 int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map,
                   struct fastmap_report *report);
+
+/* What a map would take: see fastmap_estimate(). */
+int fm_engine_estimate(struct fastmap_session *session, const struct fastmap_map *map,
+                       struct fastmap_estimate *estimate);
 
 /* The communicator that maps are over, by its Fortran handle: see fastmap_set_comm_f(). */
 int fm_engine_set_comm(int handle);

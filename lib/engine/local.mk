@@ -14,6 +14,7 @@ fm_sources += \
 	lib/engine/confirm.h \
 	lib/engine/courier.c \
 	lib/engine/engine.h \
+	lib/engine/estimate.c \
 	lib/engine/failure.c \
 	lib/engine/group.h \
 	lib/engine/history.c \

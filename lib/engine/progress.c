@@ -6,6 +6,7 @@
 #include "engine/progress.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/units.h"
@@ -72,7 +73,7 @@ static void verdict(const struct fastmap_report *report, char *text, size_t size
                        fm_base_units_seconds(-saved, seconds));
 }
 
-/* Where a map ran: on threads, or on ranks. */
+/* Where a map ran: on threads, or on ranks, and in the cloud; to the nano-dollar. */
 static void place(const struct fastmap_report *report, char *text, size_t size)
 {
     char away[FM_BASE_UNITS_BYTES];
@@ -81,6 +82,12 @@ static void place(const struct fastmap_report *report, char *text, size_t size)
                        fm_base_units_count(report->away, away));
     else
         (void)snprintf(text, size, "%d thread%s", report->workers, report->workers == 1 ? "" : "s");
+    const size_t used = strlen(text);
+    if (report->cloud > 0 || report->dollars > 0)
+        (void)snprintf(text + used, size - used, " and the cloud (%.0f%% for $%.9f)",
+                       100.0 * (double)report->cloud /
+                           (double)(report->elements > 0 ? report->elements : 1),
+                       report->dollars);
 }
 
 void fm_engine_closing_text(const char *label, const struct fastmap_report *report, char *text,
@@ -90,7 +97,7 @@ void fm_engine_closing_text(const char *label, const struct fastmap_report *repo
     char seconds[FM_BASE_UNITS_BYTES];
     char failed[64] = "";
     char speed[96];
-    char where[64];
+    char where[128];
     verdict(report, speed, sizeof speed);
     place(report, where, sizeof where);
     if (report->failed > 0)

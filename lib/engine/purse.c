@@ -153,32 +153,70 @@ static int64_t left_to_spend(const struct fm_engine_cloud *cloud)
     return left < balance ? left : balance;
 }
 
+static void estimate(const struct fm_engine_cloud *cloud, const struct fm_sched_offer *of, size_t x,
+                     struct fastmap_estimate *to)
+{
+    const size_t seen = cloud->group->map->n - fm_engine_jobs_unbegun(cloud->group);
+    *to = FASTMAP_ESTIMATE();
+    to->element_seconds = owner_cost_ns(cloud) * 1e-9;
+    to->local_seconds = (double)of->left * to->element_seconds / fm_engine_width(cloud->session);
+    to->adaptive_seconds = isinf(of->owner_ns) ? (of->latency_ns + (double)x * of->thief_ns) * 1e-9
+                                               : fm_sched_makespan_ns(of, x) * 1e-9;
+    to->cloud = x;
+    to->vcpus = vcpus(cloud);
+    fm_engine_purse_price(to, cloud_cost_ns(cloud), seen, &cloud->account);
+}
+
 /* Costs scatter; that of a mean of m elements by the square root of m less. A spread as large as the mean is
    assumed, as with exponential costs. */
-static struct fm_engine_estimate estimate(const struct fm_engine_cloud *cloud, size_t x,
-                                          double saved_s)
+void fm_engine_purse_price(struct fastmap_estimate *to, double cost_ns, size_t seen,
+                           const struct fm_tier_cloud_account *account)
 {
-    const double seen = (double)(cloud->group->map->n - fm_engine_jobs_unbegun(cloud->group));
-    const double spread = seen > 16 ? 2 / sqrt(seen) : 0.5;
-    const double whole = (double)nano(cloud, (double)x);
-    return (struct fm_engine_estimate){
-        .nano = (int64_t)whole,
-        .nano_least = (int64_t)(whole * (1 - spread)),
-        .nano_most = (int64_t)(whole * (1 + spread)),
-        .balance = cloud->account.balance,
-        .saved_s = saved_s,
+    const double spread = seen > 16 ? 2 / sqrt((double)seen) : 0.5;
+    to->dollars =
+        (double)to->cloud * cost_ns * 1e-9 * (double)account->price * 1e-9 / PRICE_SECONDS;
+    to->dollars_least = to->dollars * (1 - spread);
+    to->dollars_most = to->dollars * (1 + spread);
+    to->balance = (double)account->balance * 1e-9;
+}
+
+void fm_engine_purse_foresee(const struct fastmap_session *session, const struct fastmap_map *map,
+                             double cost_ns, size_t seen,
+                             const struct fm_tier_cloud_account *account,
+                             struct fastmap_estimate *to)
+{
+    double saved_s;
+    const int most = session->settings.max_cloud_workers;
+    to->vcpus = most > 0 && most < account->vcpus ? most : account->vcpus;
+    const double moving = (double)(map->in_size + map->out_size) / BYTES_PER_S * 1e9;
+    const double computing = cost_ns / (to->vcpus > 0 ? to->vcpus : 1);
+    const struct fm_sched_offer of = {
+        .left = map->n,
+        .owner_ns = session->settings.exec_policy == FASTMAP_EXEC_POLICY_CLOUD
+                        ? INFINITY
+                        : cost_ns / fm_engine_width(session),
+        .thief_ns = computing > moving ? computing : moving,
+        .latency_ns = (OPEN_S + account->round_trip) * 1e9,
     };
+    const size_t x = share(&of, &saved_s);
+    if (x > 0 && (isinf(saved_s) || is_worth(&of, saved_s))) {
+        to->cloud = x;
+        to->adaptive_seconds = fm_sched_makespan_ns(&of, x) * 1e-9;
+    }
+    if (isinf(of.owner_ns))
+        to->adaptive_seconds = (of.latency_ns + (double)x * of.thief_ns) * 1e-9;
+    fm_engine_purse_price(to, cost_ns, seen, account);
 }
 
 /* Under the mutex: what the cloud would do for the map as it stands now. False: it does not pay. */
-static bool appraise(struct fm_engine_cloud *cloud, struct fm_engine_estimate *to)
+static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_estimate *to)
 {
     double saved_s;
     if (cloud->group == NULL)
         return false;
     const struct fm_sched_offer of = offer(cloud, OPEN_AGAIN_S + cloud->account.round_trip);
     const size_t x = share(&of, &saved_s);
-    *to = estimate(cloud, x, saved_s);
+    estimate(cloud, &of, x, to);
     if (x == 0 || !(isinf(saved_s) || is_worth(&of, saved_s)))
         return false;
     const int64_t wished = (int64_t)((double)nano(cloud, (double)x) * BUDGET);
@@ -188,7 +226,7 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fm_engine_estimate *t
     return true;
 }
 
-static bool appraise_now(void *context, struct fm_engine_estimate *to)
+static bool appraise_now(void *context, struct fastmap_estimate *to)
 {
     struct fm_engine_cloud *cloud = context;
     pthread_mutex_lock(&cloud->world->mutex);
@@ -199,7 +237,7 @@ static bool appraise_now(void *context, struct fm_engine_estimate *to)
 
 bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
 {
-    struct fm_engine_estimate now;
+    struct fastmap_estimate now;
     cloud->grant = (struct fm_tier_cloud_grant){0};
     if (!appraise_now(cloud, &now)) {
         fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_LOUD,

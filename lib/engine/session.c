@@ -70,6 +70,8 @@ static int make(const struct fastmap_config *config, struct fastmap_session **se
         free(made);
         return error;
     }
+    made->confirm = config != NULL ? config->confirm : NULL;
+    made->confirm_context = config != NULL ? config->confirm_context : NULL;
     made->terminal = fm_base_status_is_terminal();
     if (made->settings.secret != NULL && made->settings.cloud_url == NULL)
         fm_base_log(made->settings.verbosity, FASTMAP_VERBOSITY_NORMAL,
