@@ -11,6 +11,7 @@ include lib/program/local.mk
 include lib/tier/local/local.mk
 include lib/tier/process/local.mk
 include lib/tier/mpi/local.mk
+include lib/tier/cloud/local.mk
 include lib/engine/local.mk
 include lib/fortran/local.mk
 include lib/service/local.mk

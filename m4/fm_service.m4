@@ -9,6 +9,18 @@ AM_COND_IF([HAVE_OPENSSL], [FM_FOUND([OpenSSL], [`$PKG_CONFIG --modversion libcr
     [FM_PROMISE_BROKEN([OpenSSL], [travelling programs, the cloud and its service], [libssl-dev])])
 ])
 
+dnl The client: a plugin beside the library.
+AC_DEFUN([FM_CHECK_CLOUD], [
+AC_REQUIRE([FM_CHECK_OPENSSL])
+PKG_CHECK_MODULES([CLOUD], [libcurl >= 7.68 jansson >= 2.10], [fm_cloud=$fm_openssl], [fm_cloud=no])
+AM_CONDITIONAL([HAVE_CLOUD], [test "x$fm_cloud" = xyes])
+AM_COND_IF([HAVE_CLOUD], [FM_FOUND([the cloud], [libcurl `$PKG_CONFIG --modversion libcurl`])],
+    [FM_PROMISE_BROKEN([the cloud], [the tier that computes in the cloud], [libcurl4-openssl-dev libjansson-dev])])
+dnl Its tests have a service of their own.
+PKG_CHECK_MODULES([LIBSSL], [libssl >= 3.0], [fm_libssl=$fm_cloud], [fm_libssl=no])
+AM_CONDITIONAL([HAVE_CLOUD_TEST], [test "x$fm_libssl" = xyes])
+])
+
 dnl fastmapd itself, beside OpenSSL.
 AC_DEFUN([FM_CHECK_SERVICE], [
 AC_REQUIRE([FM_CHECK_OPENSSL])

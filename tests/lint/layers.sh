@@ -15,7 +15,7 @@ tier       : base tier                           :
 tier/local : base tier tier/local                : hwloc
 tier/process : base wire program tier tier/process :
 tier/mpi   : tier tier/mpi                       : mpi
-tier/cloud : base wire program tier tier/cloud   : curl openssl
+tier/cloud : base wire program service tier tier/cloud : curl openssl
 service    : service                             : openssl
 engine     : base sched wire program tier tier/local tier/process engine :
 fortran    : base api fortran                    :
