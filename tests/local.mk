@@ -131,6 +131,16 @@ check_PROGRAMS += $(program_tests)
 TESTS += $(program_tests)
 endif
 endif
+if HAVE_CLOUD_TEST
+# The plugin as it ships, against a service of its own that fails on demand.
+tests_test_cloud_SOURCES = tests/test_cloud.c tests/cloud_service.c tests/cloud_service.h
+tests_test_cloud_CFLAGS = $(AM_CFLAGS) $(LIBSSL_CFLAGS) $(CLOUD_CFLAGS) -pthread
+tests_test_cloud_LDADD = $(test_public) libfastmap-service.la $(LIBSSL_LIBS) $(CLOUD_LIBS) $(OPENSSL_LIBS)
+if HAVE_CUNIT
+check_PROGRAMS += tests/test_cloud
+TESTS += tests/test_cloud
+endif
+endif
 if HAVE_FORTRAN
 if HAVE_OPENMPI_FORT
 check_PROGRAMS += tests/mpi_fortran

@@ -100,7 +100,7 @@ struct fm_tier_cloud_answer {
     uint64_t id;
     enum fm_tier_cloud_status status;
     size_t computed; /* elements from the first on, whose outputs are in place */
-    size_t failed;
+    size_t failed;   /* of these; the element that DIED is not among them, though it is listed */
     size_t failures_listed;
     struct fm_tier_cloud_failure failures[FM_TIER_CLOUD_FAILURES];
     unsigned raised; /* floating-point exceptions */
@@ -131,13 +131,15 @@ struct fm_tier_cloud {
     /* Opens a map: names the program, uploads what is missing, holds credit. One at a time. */
     bool (*open)(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map,
                  struct fm_tier_cloud_grant *grant, char why[FM_TIER_CLOUD_WHY]);
-    /* Puts a span on its way. False: no memory, or as many are on their way as may be. */
+    /* Puts a span on its way. False: no memory, as many are on their way as may be, more bytes than a span
+       may have, or the map is over. Outputs are written when the answer is, and believed, by poll(). */
     bool (*send)(struct fm_cloud *cloud, const struct fm_tier_cloud_span *span);
     /* Goes on with what is under way; waits up to so long for the next answer. True: *answer is filled. */
     bool (*poll)(struct fm_cloud *cloud, double seconds, struct fm_tier_cloud_answer *answer);
     /* Makes a poll() that waits return. Any thread. */
     void (*wake)(struct fm_cloud *cloud);
-    /* Ends the map; spans under way are given up, and not paid for where the service can still stop them. */
+    /* Ends the map; spans under way are given up, and not paid for where the service can still stop them.
+       Where `give_up` is set it still tries, once, for 2 s at most: what is held should come back. */
     void (*close)(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill);
     void (*disconnect)(struct fm_cloud *cloud);
 };

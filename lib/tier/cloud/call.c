@@ -31,12 +31,13 @@
 #define JSON_MOST ((size_t)4 << 20)
 #define STALL_S 20.0
 #define CONNECT_S 10.0
+#define LIMIT_LEAST_S 2.0
 #define RESIGNS 3
 #define WAIT_S 0.3
 
 /* ---- Signals ----------------------------------------------------------------------------------------- */
 
-/* Older versions of curl with OpenSSL write to sockets that have been closed: the program must not die of it. */
+/* Older versions of curl with OpenSSL write to sockets that are closed: the program must not die of it. */
 struct quiet {
     sigset_t before;
     bool was_pending;
@@ -154,6 +155,13 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
+/* What a service has time for: the patience, but neither too short for a busy one nor too long to notice. */
+static double limit_s(const struct fm_cloud_line *line, double most)
+{
+    const double patience = line->service.patience;
+    return patience < LIMIT_LEAST_S ? LIMIT_LEAST_S : patience < most ? patience : most;
+}
+
 /* Called by curl about once a second, and whenever something moves. Non-zero stops the attempt. */
 static int watch(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
                  curl_off_t up)
@@ -167,18 +175,14 @@ static int watch(void *context, curl_off_t down_all, curl_off_t down, curl_off_t
         call->moved = now;
     }
     const bool computing = call->is_span && down == 0 && (size_t)up >= call->body_bytes;
-    const double patience = call->line->service.patience;
-    const double limit = patience > 0 && patience < STALL_S ? patience : STALL_S;
-    return !computing && now - call->moved > limit;
+    return !computing && now - call->moved > limit_s(call->line, STALL_S);
 }
 
 static int on_socket(void *context, curl_socket_t fd, curlsocktype purpose)
 {
     const struct fm_cloud_line *line = context;
     const int idle = 10, between = 5, probes = 3;
-    const double patience = line->service.patience;
-    const unsigned unacknowledged =
-        (unsigned)((patience > 1 && patience < STALL_S ? patience : STALL_S) * 1e3);
+    const unsigned unacknowledged = (unsigned)(limit_s(line, STALL_S) * 1e3);
     const int on = 1;
     (void)purpose;
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -252,8 +256,7 @@ static void set_trust(struct fm_cloud_call *call)
 
 static void set_limits(struct fm_cloud_call *call)
 {
-    const double patience = call->line->service.patience;
-    const double connect = patience > 0 && patience < CONNECT_S ? patience : CONNECT_S;
+    const double connect = limit_s(call->line, CONNECT_S);
     CURL *easy = call->easy;
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect * 1e3) + 1);
@@ -289,6 +292,8 @@ static bool attempt(struct fm_cloud_call *call)
 {
     char url[sizeof call->line->url + FM_CLOUD_TARGET];
     forget_answer(call);
+    json_decref(call->json);
+    call->json = NULL;
     call->easy = curl_easy_init();
     if (call->easy == NULL || !add_headers(call))
         return false;
@@ -340,6 +345,7 @@ static void go_on(struct fm_cloud_call *call, const struct fm_cloud_rule *rule,
     if (call->trouble == 0)
         call->trouble = call->is_span ? now : call->begun;
     call->failed++;
+    call->resigned = rule->next == FM_CLOUD_RESIGN ? call->resigned : 0;
     call->afresh = rule->next == FM_CLOUD_MOVE;
     call->not_before = now + (rule->next == FM_CLOUD_RESIGN ? 0 : delay);
     if (rule->next != FM_CLOUD_RESIGN && call->not_before - call->trouble > line->service.patience)
@@ -428,7 +434,6 @@ static void say_refusal(struct fm_cloud_call *call, const struct fm_cloud_rule *
 
 static void end_badly(struct fm_cloud_call *call)
 {
-    json_decref(call->json);
     take_refusal(call);
     const struct fm_cloud_rule rule = fm_cloud_rules_answer(call->status, call->word);
     say_refusal(call, &rule);

@@ -28,8 +28,8 @@ struct fm_cloud_line {
     _Atomic bool woken; /* set by any thread, taken by the one that drives */
 };
 
-/* False: why says what is wrong with the settings. curl stays initialised for good: other threads of the program
-   may be using it. */
+/* False: why says what is wrong with the settings. curl stays initialised for good: other threads of the
+   program may be using it. */
 bool fm_cloud_line_init(struct fm_cloud_line *line, const struct fm_tier_cloud_service *service,
                         char why[FM_TIER_CLOUD_WHY]);
 void fm_cloud_line_fini(struct fm_cloud_line *line);

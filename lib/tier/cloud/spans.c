@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Spans on their way, and what their receipts are worth. Outputs are put in place only when all of the answer
- * is right, so that a span whose answer is not leaves inputs (which may be the same memory) and outputs as they were.
+ * Spans on their way, and what their receipts are worth. Outputs are put in place only when all of the
+ * answer is right, so that a span whose answer is not leaves inputs (which may be the same memory) and
+ * outputs as they were.
  *
  * A receipt is believed if and only if
  * (1) it is signed as the answer to this very request (call.c), and names the map and the span;
- * (2) it tells of no more elements than were sent, of all of them if it says done, and the body has the outputs of
- *     just these;
+ * (2) it tells of no more elements than were sent, of all of them if it says done, and the body has the
+ *     outputs of just these;
  * (3) each failure it lists lies in the span, and there are no more than it counts;
  * (4) its charge is not above the price of its CPU time, rounded up, and 0 where nothing was computed for us;
  * (5) what the map has cost is within what was held, and not below the sum of all charges that were told.

@@ -225,12 +225,14 @@ static bool send_blobs(struct upload *upload)
     for (size_t i = 0; i < LANES; i++)
         if (!next_blob(upload, &upload->lanes[i]))
             return false;
-    while (advance(upload, &busy) && busy) {
+    while (advance(upload, &busy)) {
+        if (!busy)
+            return true;
         if (fm_cloud_line_gives_up(&upload->cloud->line))
             return fm_cloud_say(upload->why, "the upload was given up");
         fm_cloud_call_drive(&upload->cloud->line, fm_cloud_now() + 1);
     }
-    return !busy;
+    return false;
 }
 
 static void end_lanes(struct upload *upload)
