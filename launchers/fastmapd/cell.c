@@ -43,6 +43,8 @@ int mount(const char *source, const char *target, const char *type, unsigned lon
 int umount2(const char *target, int flags);
 #define DETACH 2
 
+#define WAIT_S 30
+
 static __attribute__((noreturn)) void leave(struct fmd_cell *cell, enum fmd_cell_step step)
 {
     atomic_store(&cell->page->error, errno);
@@ -56,14 +58,15 @@ static void must(struct fmd_cell *cell, bool done, enum fmd_cell_step step)
         leave(cell, step);
 }
 
-/* Until the parent has given the new user namespace its numbers. */
+/* Until the parent has given the new user namespace its numbers, which takes it some microseconds. */
 static void wait_for_numbers(struct fmd_cell *cell)
 {
-    while (atomic_load(&cell->page->go) == 0) {
+    for (int seconds = 0; atomic_load(&cell->page->go) == 0; seconds++) {
         const struct timespec most = {.tv_sec = 1};
         const long rc = syscall(SYS_futex, &cell->page->go, FUTEX_WAIT, 0, &most, NULL, 0);
-        const bool orphan = getppid() != 0;
-        must(cell, !orphan && (rc == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT),
+        must(cell,
+             seconds < WAIT_S &&
+                 (rc == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT),
              FMD_CELL_WAIT);
     }
 }
@@ -162,13 +165,18 @@ static bool drop_rights(void)
     return syscall(SYS_capset, &header, none) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
-/* It ends when fastmapd does, also where that has ended just now: then the channel's other end is
-   closed. */
-static bool tie_to_parent(const struct fmd_cell *cell)
+/* It ends when fastmapd does. To be said again after a change of user, which undoes it. */
+static bool follow_parent(void)
 {
-    struct pollfd channel = {.fd = cell->channel_fd};
-    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && poll(&channel, 1, 0) >= 0 &&
-           (channel.revents & (POLLHUP | POLLERR)) == 0;
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0;
+}
+
+/* Whether fastmapd has not ended just before that was said. Only this process and it have had the
+   channel's other end, and this one has no longer. */
+static bool has_parent(void)
+{
+    struct pollfd channel = {.fd = FMD_CELL_CHANNEL_FD};
+    return poll(&channel, 1, 0) >= 0 && (channel.revents & (POLLHUP | POLLERR)) == 0;
 }
 
 static void reset_signals(void)
@@ -245,14 +253,15 @@ void fmd_cell_enter(struct fmd_cell *cell)
     reset_signals();
     (void)syscall(SYS_setsid);
     (void)umask(077);
+    must(cell, follow_parent(), FMD_CELL_RIGHTS);
     if (has_namespaces)
         enter_namespaces(cell);
-    must(cell, tie_to_parent(cell) && drop_rights(), FMD_CELL_RIGHTS);
+    must(cell, follow_parent() && drop_rights(), FMD_CELL_RIGHTS);
     const int loader = open_loader(cell);
     must(cell, cell->loader == NULL || loader >= 0, FMD_CELL_EXEC);
     if (cell->kind == FMD_SANDBOX_LANDLOCK)
         must(cell, fmd_landlock_apply(cell->root), FMD_CELL_LANDLOCK);
-    must(cell, arrange(cell, loader), FMD_CELL_DESCRIPTORS);
+    must(cell, arrange(cell, loader) && has_parent(), FMD_CELL_DESCRIPTORS);
     must(cell, set_limits(cell), FMD_CELL_LIMITS);
     fmd_seccomp_fill(&cell->filter, (pid_t)syscall(SYS_getpid));
     must(cell, fmd_seccomp_apply(&cell->filter), FMD_CELL_FILTER);
