@@ -34,7 +34,8 @@
 #define SPANS_LEFT 4 /* a worker's share of what waits is sent in so many spans, */
 #define DEPTH 2      /* of which so many are on their way, and those that a round trip hides */
 #define PRICE_SECONDS 3600.0
-#define BUDGET 2.0 /* times the estimate is held */
+#define BUDGET 2.0  /* times the estimate is held, */
+#define HELD_S 10.0 /* and at least so long for each vCPU: what is not used comes back */
 
 /* ---- Time ---- */
 
@@ -219,7 +220,9 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_estimate *to)
     estimate(cloud, &of, x, to);
     if (x == 0 || !(isinf(saved_s) || is_worth(&of, saved_s)))
         return false;
-    const int64_t wished = (int64_t)((double)nano(cloud, (double)x) * BUDGET);
+    const double estimated = (double)nano(cloud, (double)x) * BUDGET;
+    const double least = HELD_S * vcpus(cloud) * (double)cloud->account.price / PRICE_SECONDS;
+    const int64_t wished = (int64_t)(estimated > least ? estimated : least);
     const int64_t left = left_to_spend(cloud);
     cloud->offer.vcpus = vcpus(cloud);
     cloud->offer.budget = wished < left ? wished : left;
