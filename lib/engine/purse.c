@@ -53,8 +53,15 @@ static double owner_cost_ns(const struct fm_engine_cloud *cloud)
     return cloud->group->sched.cost_ns;
 }
 
-/* A vCPU's time for an element. */
+/* How long a worker there takes for an element; by the clock, which for one that waits is more than what is
+   charged. */
 static double cloud_cost_ns(const struct fm_engine_cloud *cloud)
+{
+    return cloud->rate > 0 ? vcpus(cloud) * 1e9 / cloud->rate : owner_cost_ns(cloud);
+}
+
+/* What is charged for an element: its CPU time. */
+static double charged_ns(const struct fm_engine_cloud *cloud)
 {
     return cloud->cost_s > 0 ? cloud->cost_s * 1e9 : owner_cost_ns(cloud);
 }
@@ -140,7 +147,7 @@ bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
 
 static int64_t nano(const struct fm_engine_cloud *cloud, double elements)
 {
-    const double cpu_s = elements * cloud_cost_ns(cloud) * 1e-9;
+    const double cpu_s = elements * charged_ns(cloud) * 1e-9;
     return (int64_t)ceil(cpu_s * (double)cloud->account.price / PRICE_SECONDS);
 }
 
@@ -165,7 +172,7 @@ static void estimate(const struct fm_engine_cloud *cloud, const struct fm_sched_
                                                : fm_sched_makespan_ns(of, x) * 1e-9;
     to->cloud = x;
     to->vcpus = vcpus(cloud);
-    fm_engine_purse_price(to, cloud_cost_ns(cloud), seen, &cloud->account);
+    fm_engine_purse_price(to, charged_ns(cloud), seen, &cloud->account);
 }
 
 /* Costs scatter; that of a mean of m elements by the square root of m less. A spread as large as the mean is
