@@ -101,7 +101,7 @@ struct fm_engine_cloud {
     bool verified;   /* an element was computed here too, with the same result */
     unsigned raised; /* floating-point exceptions */
     size_t computed; /* elements */
-    double cost_s;   /* an element's there, 0: unknown */
+    double cost_s;   /* CPU time of an element there, 0: unknown */
     double rate;     /* elements a second that come back, 0: unknown */
     size_t rated;    /* of them, since ... */
     uint64_t rated_from_ticks;
