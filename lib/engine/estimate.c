@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a map would take: the split equation with the account's vCPUs, as at the map's beginning. Elements whose
- * cost nobody knows are computed for a moment, into memory that is thrown away.
+ * What a map would take: the split equation with the account's vCPUs, as at the map's beginning. Elements
+ * whose cost nobody knows are computed for a moment, into memory that is thrown away.
  */
 #include <stdint.h>
 #include <stdlib.h>
