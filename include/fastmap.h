@@ -339,8 +339,8 @@ enum fastmap_confirm {
 };
 
 /** What a map would take and cost; from fastmap_estimate(), and shown before charges. */
-struct fastmap_estimate {
-    size_t size;             /**< sizeof(struct fastmap_estimate): set by FASTMAP_ESTIMATE() */
+struct fastmap_forecast {
+    size_t size;             /**< sizeof(struct fastmap_forecast): set by FASTMAP_FORECAST() */
     double element_seconds;  /**< an element's cost on one thread here */
     double local_seconds;    /**< the map without the cloud */
     double adaptive_seconds; /**< with it; the same where it does not pay */
@@ -352,18 +352,18 @@ struct fastmap_estimate {
     double balance; /**< US$ that the account has */
 };
 
-/** An empty estimate: struct fastmap_estimate estimate = FASTMAP_ESTIMATE(); */
+/** An empty estimate: struct fastmap_forecast estimate = FASTMAP_FORECAST(); */
 #ifdef __cplusplus
-#define FASTMAP_ESTIMATE() (fastmap_estimate{sizeof(struct fastmap_estimate)})
+#define FASTMAP_FORECAST() (fastmap_forecast{sizeof(struct fastmap_forecast)})
 #else
-#define FASTMAP_ESTIMATE() ((struct fastmap_estimate){.size = sizeof(struct fastmap_estimate)})
+#define FASTMAP_FORECAST() ((struct fastmap_forecast){.size = sizeof(struct fastmap_forecast)})
 #endif
 
 /**
  * Answers for the user where charges are to be confirmed: non-zero is yes. Called by a thread of the library
  * while the map goes on; it may take its time, and must not call fastmap.
  */
-typedef int fastmap_confirm_func(const struct fastmap_estimate *estimate, void *context);
+typedef int fastmap_confirm_func(const struct fastmap_forecast *estimate, void *context);
 
 /**
  * A session's settings. Each may also come from the environment (FASTMAP_ + upper-case name) or from a
@@ -464,7 +464,7 @@ FASTMAP_API int fastmap_session_run(struct fastmap_session *session, const struc
  * Threads: any. Asks the cloud for the account, over a connection of its own.  Since: 0.1
  */
 FASTMAP_API int fastmap_estimate(struct fastmap_session *session, const struct fastmap_map *map,
-                                 struct fastmap_estimate *estimate);
+                                 struct fastmap_forecast *estimate);
 
 /**
  * Ends a session made by fastmap_init() and frees it.

@@ -46,7 +46,7 @@ int fastmap_session_run(struct fastmap_session *session, const struct fastmap_ma
 }
 
 int fastmap_estimate(struct fastmap_session *session, const struct fastmap_map *map,
-                     struct fastmap_estimate *estimate)
+                     struct fastmap_forecast *estimate)
 {
     return fm_engine_estimate(session, map, estimate);
 }

@@ -170,7 +170,7 @@ TEST(an_estimate_spends_nothing)
 {
     stand_in_is(STAND_IN_FINE, 16, 0.005);
     struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
-    struct fastmap_estimate estimate = FASTMAP_ESTIMATE();
+    struct fastmap_forecast estimate = FASTMAP_FORECAST();
     const struct fastmap_map map = FASTMAP_MAP(.func = work, .in = in, .in_size = 8, .out = out,
                                                .out_size = 8, .n = MOST, .element_seconds = 0.002);
     memset(out, 7, sizeof out);
@@ -190,7 +190,7 @@ TEST(an_estimate_spends_nothing)
 
 static int asked;
 
-static int answer_no(const struct fastmap_estimate *estimate, void *context)
+static int answer_no(const struct fastmap_forecast *estimate, void *context)
 {
     asked++;
     CHECK_TRUE(estimate->dollars > 0, "%g", estimate->dollars);

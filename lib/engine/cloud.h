@@ -185,14 +185,14 @@ bool fm_engine_purse_wants(struct fm_engine_cloud *cloud);
 bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY]);
 
 /* The price of to->cloud elements of that cost on a vCPU, with its range after so many have been seen. */
-void fm_engine_purse_price(struct fastmap_estimate *to, double cost_ns, size_t seen,
+void fm_engine_purse_price(struct fastmap_forecast *to, double cost_ns, size_t seen,
                            const struct fm_tier_cloud_account *account);
 
 /* What the cloud would do for a map that has not begun. Without the mutex. */
 void fm_engine_purse_foresee(const struct fastmap_session *session, const struct fastmap_map *map,
                              double cost_ns, size_t seen,
                              const struct fm_tier_cloud_account *account,
-                             struct fastmap_estimate *to);
+                             struct fastmap_forecast *to);
 
 /* How long a piece of so many elements should be away, and for how long what is on its way lasts. */
 double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count);

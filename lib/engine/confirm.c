@@ -28,7 +28,7 @@ static void put_time(char *text, size_t bytes, double seconds)
         (void)snprintf(text, bytes, "%.1f h", seconds / 3600);
 }
 
-static void put_question(const struct fastmap_estimate *now, bool again)
+static void put_question(const struct fastmap_forecast *now, bool again)
 {
     char time[32];
     char line[256];
@@ -69,10 +69,10 @@ static enum answer await_answer(const _Atomic bool *give_up)
     return NONE;
 }
 
-static bool ask(bool (*appraise)(void *context, struct fastmap_estimate *to), void *context,
+static bool ask(bool (*appraise)(void *context, struct fastmap_forecast *to), void *context,
                 const _Atomic bool *give_up, char why[256])
 {
-    struct fastmap_estimate now;
+    struct fastmap_forecast now;
     bool again = false;
     while (!atomic_load(give_up) && appraise(context, &now)) {
         put_question(&now, again);
@@ -96,10 +96,10 @@ static bool is_asked(const struct fastmap_session *session)
 }
 
 static bool ask_program(const struct fastmap_session *session,
-                        bool (*appraise)(void *context, struct fastmap_estimate *to), void *context,
+                        bool (*appraise)(void *context, struct fastmap_forecast *to), void *context,
                         char why[256])
 {
-    struct fastmap_estimate now;
+    struct fastmap_forecast now;
     if (!appraise(context, &now))
         return false;
     if (session->confirm(&now, session->confirm_context) != 0)
@@ -109,7 +109,7 @@ static bool ask_program(const struct fastmap_session *session,
 }
 
 bool fm_engine_confirm(const struct fastmap_session *session,
-                       bool (*appraise)(void *context, struct fastmap_estimate *to), void *context,
+                       bool (*appraise)(void *context, struct fastmap_forecast *to), void *context,
                        const _Atomic bool *give_up, char why[256])
 {
     if (!is_asked(session))

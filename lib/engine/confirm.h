@@ -13,7 +13,7 @@
    there is an answer, give_up is set, or there is nothing to ask any more; not from a thread that a map waits
    for. why: set where the answer is no. */
 bool fm_engine_confirm(const struct fastmap_session *session,
-                       bool (*appraise)(void *context, struct fastmap_estimate *to), void *context,
+                       bool (*appraise)(void *context, struct fastmap_forecast *to), void *context,
                        const _Atomic bool *give_up, char why[256]);
 
 #endif

@@ -41,7 +41,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
 
 /* What a map would take: see fastmap_estimate(). */
 int fm_engine_estimate(struct fastmap_session *session, const struct fastmap_map *map,
-                       struct fastmap_estimate *estimate);
+                       struct fastmap_forecast *estimate);
 
 /* The communicator that maps are over, by its Fortran handle: see fastmap_set_comm_f(). */
 int fm_engine_set_comm(int handle);

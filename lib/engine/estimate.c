@@ -58,7 +58,7 @@ static double cost_of(struct fastmap_session *session, const struct fastmap_map 
 }
 
 int fm_engine_estimate(struct fastmap_session *session, const struct fastmap_map *map,
-                       struct fastmap_estimate *estimate)
+                       struct fastmap_forecast *estimate)
 {
     int error = fm_engine_check(map, NULL);
     if (error != 0)
@@ -66,12 +66,12 @@ int fm_engine_estimate(struct fastmap_session *session, const struct fastmap_map
     if (estimate == NULL || estimate->size != sizeof *estimate)
         return fm_base_fail(FASTMAP_ERR_ARGUMENT,
                             "the estimate is NULL or has an unknown size field: start it with "
-                            "FASTMAP_ESTIMATE()");
+                            "FASTMAP_FORECAST()");
     if (session == NULL && (session = fm_engine_global(&error)) == NULL)
         return error;
     size_t seen = 0;
     struct fm_tier_cloud_account account;
-    struct fastmap_estimate found = FASTMAP_ESTIMATE();
+    struct fastmap_forecast found = FASTMAP_FORECAST();
     const double cost_ns = map->n > 0 ? cost_of(session, map, &seen) : 0;
     if (map->n > 0 && cost_ns <= 0)
         return fm_base_fail(FASTMAP_ERR_MEMORY, "no memory to try some elements: free some");

@@ -162,10 +162,10 @@ static int64_t left_to_spend(const struct fm_engine_cloud *cloud)
 }
 
 static void estimate(const struct fm_engine_cloud *cloud, const struct fm_sched_offer *of, size_t x,
-                     struct fastmap_estimate *to)
+                     struct fastmap_forecast *to)
 {
     const size_t seen = cloud->group->map->n - fm_engine_jobs_unbegun(cloud->group);
-    *to = FASTMAP_ESTIMATE();
+    *to = FASTMAP_FORECAST();
     to->element_seconds = owner_cost_ns(cloud) * 1e-9;
     to->local_seconds = (double)of->left * to->element_seconds / fm_engine_width(cloud->session);
     to->adaptive_seconds = isinf(of->owner_ns) ? (of->latency_ns + (double)x * of->thief_ns) * 1e-9
@@ -177,7 +177,7 @@ static void estimate(const struct fm_engine_cloud *cloud, const struct fm_sched_
 
 /* Costs scatter; that of a mean of m elements by the square root of m less. A spread as large as the mean is
    assumed, as with exponential costs. */
-void fm_engine_purse_price(struct fastmap_estimate *to, double cost_ns, size_t seen,
+void fm_engine_purse_price(struct fastmap_forecast *to, double cost_ns, size_t seen,
                            const struct fm_tier_cloud_account *account)
 {
     const double spread = seen > 16 ? 2 / sqrt((double)seen) : 0.5;
@@ -191,7 +191,7 @@ void fm_engine_purse_price(struct fastmap_estimate *to, double cost_ns, size_t s
 void fm_engine_purse_foresee(const struct fastmap_session *session, const struct fastmap_map *map,
                              double cost_ns, size_t seen,
                              const struct fm_tier_cloud_account *account,
-                             struct fastmap_estimate *to)
+                             struct fastmap_forecast *to)
 {
     double saved_s;
     const int most = session->settings.max_cloud_workers;
@@ -217,7 +217,7 @@ void fm_engine_purse_foresee(const struct fastmap_session *session, const struct
 }
 
 /* Under the mutex: what the cloud would do for the map as it stands now. False: it does not pay. */
-static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_estimate *to)
+static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_forecast *to)
 {
     double saved_s;
     if (cloud->group == NULL)
@@ -236,7 +236,7 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_estimate *to)
     return true;
 }
 
-static bool appraise_now(void *context, struct fastmap_estimate *to)
+static bool appraise_now(void *context, struct fastmap_forecast *to)
 {
     struct fm_engine_cloud *cloud = context;
     pthread_mutex_lock(&cloud->world->mutex);
@@ -247,7 +247,7 @@ static bool appraise_now(void *context, struct fastmap_estimate *to)
 
 bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
 {
-    struct fastmap_estimate now;
+    struct fastmap_forecast now;
     cloud->grant = (struct fm_tier_cloud_grant){0};
     if (!appraise_now(cloud, &now)) {
         fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_LOUD,
