@@ -158,9 +158,14 @@ if !SANITIZED
 # The client of the measurements is the program that travels.
 check_PROGRAMS += bench/service
 TESTS += tests/fastmapd/load.sh
+if HAVE_CLOUD
+check_PROGRAMS += tests/cloud_map
+TESTS += tests/cloud.sh
 endif
 endif
-EXTRA_DIST += tests/fastmapd/load.sh
+endif
+EXTRA_DIST += tests/fastmapd/load.sh tests/cloud.sh
+tests_cloud_map_LDFLAGS = $(AM_LDFLAGS) -no-install
 if !SANITIZED
 TESTS += $(installed_tests) $(lint_quick)
 endif

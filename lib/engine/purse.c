@@ -229,7 +229,9 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_forecast *to)
         return false;
     const double estimated = (double)nano(cloud, (double)x) * BUDGET;
     const double least = HELD_S * vcpus(cloud) * (double)cloud->account.price / PRICE_SECONDS;
-    const int64_t wished = (int64_t)(estimated > least ? estimated : least);
+    int64_t wished = (int64_t)(estimated > least ? estimated : least);
+    if (wished < cloud->account.hold_least) /* or the service refuses it */
+        wished = cloud->account.hold_least;
     const int64_t left = left_to_spend(cloud);
     cloud->offer.vcpus = vcpus(cloud);
     cloud->offer.budget = wished < left ? wished : left;

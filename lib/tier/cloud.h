@@ -40,9 +40,10 @@ struct fm_tier_cloud_service {
 /* What the account call says, believed only if its signature is right. */
 struct fm_tier_cloud_account {
     int64_t balance;
-    int64_t price;     /* of a vCPU-hour */
-    int vcpus;         /* that a map may be granted at most */
-    double round_trip; /* of a small call on an open connection */
+    int64_t price;      /* of a vCPU-hour */
+    int vcpus;          /* that a map may be granted at most */
+    double round_trip;  /* of a small call on an open connection */
+    int64_t hold_least; /* the least budget that the service takes; not a charge */
 };
 
 /* What a map needs. */

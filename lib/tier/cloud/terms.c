@@ -37,6 +37,7 @@ bool fm_cloud_terms_account(const json_t *json, struct fm_tier_cloud_account *ac
     if (!fm_cloud_terms_integer(json, "balance", INT64_MIN, INT64_MAX, &account->balance) ||
         !fm_cloud_terms_integer(json, "price", 0, INT64_MAX / 1000000, &account->price) ||
         !fm_cloud_terms_integer(json, "vcpus", 0, 1 << 20, &vcpus) ||
+        !fm_cloud_terms_integer(inner, "hold_least", 0, INT64_MAX, &account->hold_least) ||
         !fm_cloud_terms_integer(inner, "span_bytes", 1, INT64_MAX, &span_bytes) ||
         !fm_cloud_terms_integer(inner, "part_bytes", 1, INT64_MAX, &part_bytes) ||
         !fm_cloud_terms_integer(inner, "blob_bytes", 1, INT64_MAX, &blob_bytes) ||

@@ -1,0 +1,74 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# A program and a real fastmapd, by the settings alone: the service has never seen the program, runs it in its
+# sandbox, and the results are those of this machine, byte for byte, whoever computed them and whatever fails.
+# shellcheck disable=SC2154,SC2119,SC2034
+srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
+. "$srcdir/tests/tap.sh"
+daemon=$builddir/fastmapd
+. "$srcdir/tests/fastmapd/daemon_tap.sh"
+
+for tool in curl openssl; do
+    found $tool || {
+        echo "1..0 # SKIP $tool is not installed (Debian: $tool)"
+        exit 0
+    }
+done
+cd "$tap_scratch" || exit 1
+start --first_credit 1
+kill -0 "$pid" 2>/dev/null || {
+    echo "1..0 # SKIP no sandbox here: $(tail -n 1 log)"
+    exit 0
+}
+plan 14
+
+# map NAME N MILLISECONDS VARIABLE...: outputs in NAME.out, sentences in NAME.err.
+map() {
+    name=$1 count=$2 cost=$3
+    shift 3
+    env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" \
+        FASTMAP_SECRET="$FASTMAP_TOKEN" FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD "$@" \
+        timeout 120 "$builddir/tests/cloud_map" "$count" "$cost" >"$name.out" 2>"$name.err"
+}
+
+# said NAME WORD: cloud, of, dollars or seconds.
+said() {
+    sed -n "s/.*$2=\([0-9.]*\).*/\1/p" "$1.err"
+}
+
+same() {
+    cp "$1.err" why
+    cmp "$1.out" local.out
+}
+
+map local 400 1 FASTMAP_EXEC_POLICY=LOCAL
+expect_text "LOCAL computes nothing in the cloud, and connects to none" "$(said local cloud)" 0
+map cloud 400 1 FASTMAP_EXEC_POLICY=CLOUD
+expect "CLOUD has the results of this machine, byte for byte" same cloud
+expect_text "and computes everything there" "$(said cloud cloud)" 400
+cp cloud.err why
+sleep 1
+before=$(call GET /v1/account | word balance)
+expect "the report's dollars are what the account has paid" \
+    test "$(said cloud dollars | tr -d .)" = "$(printf '%010d' $((1000000000 - before)))"
+expect "which is for about the time that the elements took" test $((1000000000 - before)) -gt 5000
+map again 400 1 FASTMAP_EXEC_POLICY=CLOUD
+expect "a second run is right, too" same again
+map adaptive 400 1
+expect "ADAPTIVE has the same results" same adaptive
+
+map token 400 1 FASTMAP_EXEC_POLICY=CLOUD FASTMAP_SECRET="fm1_0123456789abcdef_$(printf '%043d' 0)"
+expect "a wrong token ends in local results" same token
+expect "with the sentence that names it" grep -q 'does not take the token' token.err
+map certificate 400 1 FASTMAP_EXEC_POLICY=CLOUD FASTMAP_CLOUD_CA_FILE=
+expect "so does a certificate that is not trusted" same certificate
+expect "with its sentence" grep -q 'certificate that is not trusted' certificate.err
+expect "no token is in what was said" sh -c "! grep -q '${FASTMAP_TOKEN##*_}' ./*.err log"
+
+map killed 4000 1 FASTMAP_EXEC_POLICY=CLOUD &
+sleep 2
+stop -KILL
+wait $!
+head -c 3200 killed.out >first.out
+expect "a service that is killed in the middle costs no result" cmp first.out local.out
+expect_text "and all elements are there" "$(said killed of)" 4000

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A program for tests/cloud.sh: cloud_map N MILLISECONDS maps N elements that keep a processor busy for so
+ * long, with inputs and a shared block, by the settings of the environment. The outputs go to standard
+ * output as they lie in memory; standard error gets the share of the cloud and what it cost.
+ */
+#include <fastmap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define SHARED 1000
+
+static double milliseconds;
+
+static double busy(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+struct input {
+    double x;
+    double seconds;
+};
+
+static int element(const void *in, void *out, const void *shared)
+{
+    const struct input *input = in;
+    const double *table = shared;
+    const double end = busy() + input->seconds;
+    double sum = input->x;
+    for (size_t i = 0; i < SHARED; i++)
+        sum = sum / 3 + table[(i * 7 + (size_t)input->x) % SHARED];
+    while (busy() < end)
+        continue;
+    *(double *)out = sum;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
+    static double table[SHARED];
+    struct input *in = calloc(n, sizeof *in);
+    double *out = calloc(n, sizeof *out);
+    struct fastmap_report report = FASTMAP_REPORT();
+    milliseconds = argc > 2 ? strtod(argv[2], NULL) : 1;
+    for (size_t i = 0; i < SHARED; i++)
+        table[i] = 1.0 / (double)(i + 1);
+    for (size_t i = 0; in != NULL && i < n; i++)
+        in[i] = (struct input){(double)i, milliseconds * 1e-3};
+    const int rc = fastmap_run(&FASTMAP_MAP(.func = element, .in = in, .in_size = sizeof *in,
+                                            .out = out, .out_size = sizeof *out, .n = n,
+                                            .shared = table, .shared_size = sizeof table),
+                               &report);
+    if (rc != 0)
+        fprintf(stderr, "%s\n", fastmap_last_error());
+    fwrite(out, sizeof *out, n, stdout);
+    fprintf(stderr, "cloud=%zu of=%zu dollars=%.9f seconds=%.2f\n", report.cloud, report.elements,
+            report.dollars, report.seconds);
+    free(in);
+    free(out);
+    return rc != 0 || fastmap_global_finalize() != 0;
+}
