@@ -29,7 +29,8 @@
 #define LOOK_AHEAD 10
 #define BEGUN 0.5 /* of an element, by each thread */
 /* A lease is overdue when it is late by so many elements' time and by such a part of the time that it should
-   take, and its thief silent when it has not answered for so many latencies. */
+   take, and its thief silent when it has not answered for so many latencies, and for as many elements' time
+   again: a rank that hundreds talk to at once is not silent. */
 #define LATE_ELEMENTS 4
 #define LATE_PART 0.5
 #define SILENT 4
@@ -188,7 +189,8 @@ static void remind(struct fm_sched_ranks *ranks, struct fm_sched_lease *lease)
 {
     const struct fm_sched_message ping = {.kind = FM_SCHED_PING, .lease = lease->number};
     lease->asked = true;
-    lease->due_ns = ranks->now_ns + SILENT * ranks->link.latency_ns;
+    lease->due_ns =
+        ranks->now_ns + SILENT * ranks->link.latency_ns + LATE_ELEMENTS * ranks->cost_ns;
     send(ranks, lease->thief, &ping, NULL);
 }
 
