@@ -20,7 +20,7 @@ kill -0 "$pid" 2>/dev/null || {
     echo "1..0 # SKIP no sandbox here: $(tail -n 1 log)"
     exit 0
 }
-plan 14
+plan 15
 
 # map NAME N MILLISECONDS VARIABLE...: outputs in NAME.out, sentences in NAME.err.
 map() {
@@ -64,6 +64,11 @@ map certificate 400 1 FASTMAP_EXEC_POLICY=CLOUD FASTMAP_CLOUD_CA_FILE=
 expect "so does a certificate that is not trusted" same certificate
 expect "with its sentence" grep -q 'certificate that is not trusted' certificate.err
 expect "no token is in what was said" sh -c "! grep -q '${FASTMAP_TOKEN##*_}' ./*.err log"
+
+# The program ends as soon as it has its results.
+sleep 1
+expect_text "every map that was opened is closed again" "$(grep -c event=map-closed log)" \
+    "$(grep -c event=map-opened log)"
 
 map killed 4000 1 FASTMAP_EXEC_POLICY=CLOUD &
 sleep 2

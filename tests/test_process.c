@@ -101,7 +101,7 @@ static int do_deed(const struct order *order, char *out)
             pause();
     case FORGE: forge(); break;
     case CLOSE:
-        for (int fd = 0; fd < 64; fd++)
+        for (int fd = 0; fd < 4096; fd++)
             close(fd);
         break;
     case SMASH: smash(); break;

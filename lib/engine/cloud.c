@@ -516,6 +516,8 @@ void fm_engine_cloud_leave(struct fm_engine_group *group)
 /* ---- Life ---- */
 
 static _Atomic(const struct fm_tier_cloud *) plugin;
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* that they are made and ended, and: */
+static struct fm_engine_cloud *all;
 
 void fm_engine_cloud_use(const struct fm_tier_cloud *tier)
 {
@@ -560,12 +562,13 @@ static struct fm_engine_cloud *make(struct fastmap_session *session)
         .patience = PATIENCE_S,
     };
     pthread_cond_init(&cloud->changed, NULL);
+    cloud->next = all;
+    all = cloud;
     return cloud;
 }
 
 struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session)
 {
-    static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
     if (session->settings.secret == NULL || session->settings.cloud_url == NULL ||
         session->settings.exec_policy == FASTMAP_EXEC_POLICY_LOCAL)
         return NULL;
@@ -584,15 +587,23 @@ void fm_engine_cloud_end(struct fm_engine_cloud *cloud)
 {
     if (cloud == NULL)
         return;
-    if (cloud->made && cloud->process == getpid()) {
-        pthread_mutex_lock(&cloud->world->mutex);
-        cloud->ending = true;
-        pthread_cond_broadcast(&cloud->changed);
-        pthread_mutex_unlock(&cloud->world->mutex);
-        pthread_join(cloud->thread, NULL);
-    }
+    pthread_mutex_lock(&making);
+    struct fm_engine_cloud **at = &all;
+    while (*at != cloud)
+        at = &(*at)->next;
+    *at = cloud->next;
+    pthread_mutex_unlock(&making);
+    fm_engine_courier_end(cloud);
     pthread_cond_destroy(&cloud->changed);
     free(cloud);
+}
+
+void fm_engine_cloud_exit(void)
+{
+    pthread_mutex_lock(&making);
+    for (struct fm_engine_cloud *cloud = all; cloud != NULL; cloud = cloud->next)
+        fm_engine_courier_end(cloud);
+    pthread_mutex_unlock(&making);
 }
 
 bool fm_engine_cloud_account(struct fastmap_session *session, struct fm_tier_cloud_account *account)

@@ -60,7 +60,8 @@ enum fm_engine_cloud_state {
 };
 
 struct fm_engine_cloud {
-    pid_t process; /* that the courier runs in */
+    struct fm_engine_cloud *next; /* of all in the process */
+    pid_t process;                /* that the courier runs in */
     struct fm_engine_world *world;
     struct fastmap_session *session;
     const struct fm_tier_cloud *tier;
@@ -119,11 +120,14 @@ struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session);
 /* For tests: what is used instead of the plugin. */
 void fm_engine_cloud_use(const struct fm_tier_cloud *tier);
 
+/* The process exits: all couriers end, before what they use does. */
+void fm_engine_cloud_exit(void);
+
 /* The account, over a connection of its own. False: the cloud is not to be had. Without the mutex. */
 bool fm_engine_cloud_account(struct fastmap_session *session,
                              struct fm_tier_cloud_account *account);
 
-/* Ends the courier. Without the mutex. */
+/* Ends it and its courier. Without the mutex. */
 void fm_engine_cloud_end(struct fm_engine_cloud *cloud);
 
 /* Joins the group's map as one more rank, if it is free to; group->cloud is set then. */
@@ -167,6 +171,9 @@ void fm_engine_cloud_over(struct fm_engine_cloud *cloud);
 /* The map is over: the courier gives up what it is doing for it, and settles. Waits until it uses nothing of
    the map any more. */
 void fm_engine_courier_part(struct fm_engine_cloud *cloud);
+
+/* Ends the courier, once. Without the mutex. */
+void fm_engine_courier_end(struct fm_engine_cloud *cloud);
 
 /* Wakes the courier: there is something to decide. */
 void fm_engine_courier_call(struct fm_engine_cloud *cloud);

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -28,7 +29,7 @@ static void warn(struct fm_engine_cloud *cloud, const char *why)
 /* Whether the map that the courier works for is still on. */
 static bool is_on(const struct fm_engine_cloud *cloud)
 {
-    return cloud->group != NULL && cloud->carried == cloud->maps;
+    return cloud->group != NULL && cloud->carried == cloud->maps && !cloud->ending;
 }
 
 /* ---- Before the first span ---- */
@@ -42,6 +43,10 @@ static bool connect_once(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_W
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->connection = made;
     pthread_mutex_unlock(&cloud->world->mutex);
+    /* Not before: what the connection is made of has handlers of its own, which are to run later. */
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (made != NULL && !atomic_flag_test_and_set(&told))
+        (void)atexit(fm_engine_cloud_exit);
     return made != NULL;
 }
 
@@ -287,17 +292,36 @@ static void *courier_main(void *argument)
         else
             pthread_cond_wait(&cloud->changed, &cloud->world->mutex);
     }
+    if (cloud->group != NULL && !cloud->over)
+        fm_engine_cloud_over(cloud);
+    struct fm_cloud *connection = cloud->connection;
+    cloud->connection = NULL;
     pthread_mutex_unlock(&cloud->world->mutex);
-    if (cloud->connection != NULL)
-        cloud->tier->disconnect(cloud->connection);
+    if (connection != NULL)
+        cloud->tier->disconnect(connection);
     return NULL;
 }
 
 bool fm_engine_courier_start(struct fm_engine_cloud *cloud)
 {
-    if (!cloud->made)
+    if (!cloud->made && !cloud->ending)
         cloud->made = fm_base_thread_start(&cloud->thread, courier_main, cloud, "fastmap-courier");
     return cloud->made;
+}
+
+void fm_engine_courier_end(struct fm_engine_cloud *cloud)
+{
+    if (!cloud->made || cloud->process != getpid())
+        return;
+    pthread_mutex_lock(&cloud->world->mutex);
+    cloud->ending = true;
+    atomic_store(&cloud->give_up, true);
+    if (cloud->connection != NULL)
+        cloud->tier->wake(cloud->connection);
+    pthread_cond_broadcast(&cloud->changed);
+    pthread_mutex_unlock(&cloud->world->mutex);
+    pthread_join(cloud->thread, NULL);
+    cloud->made = false;
 }
 
 void fm_engine_courier_call(struct fm_engine_cloud *cloud)
