@@ -329,4 +329,7 @@ void fm_engine_wait_message(const struct fm_engine_world *world, int tag, double
         sched_yield();
     if (!tier->stirs(tag) && most_ns > 0)
         tier->rest((uint64_t)(most_ns < FM_ENGINE_SILENT_NS ? most_ns : FM_ENGINE_SILENT_NS));
+    else if (idle_ns >=
+             eager_ns) /* a message moves as long as its other end is inside an element */
+        fm_engine_wait_idle(world, idle_ns);
 }
