@@ -139,7 +139,7 @@ void fm_engine_talk_post(struct fm_engine_world *world, int tag, int to,
 void fm_engine_talk_hello(struct fm_engine_group *group, bool is_soon);
 
 /* Takes in a message, and frees its bytes. */
-void fm_engine_talk_receive(void *group, int from, char *bytes, size_t size);
+void fm_engine_talk_receive(void *context, int from, char *bytes, size_t size);
 
 /* Gives, asks and reports, after something has changed. */
 void fm_engine_talk_decide(struct fm_engine_group *group);

@@ -45,11 +45,11 @@ struct fm_engine_world *fm_engine_world(const struct fastmap_session *session);
 
 /* Whether the world's ranks can take part in the map, and where there are none, whether the cloud might; says
    once where ranks cannot. */
-bool fm_engine_world_can(struct fm_engine_world *world, const struct fastmap_session *session,
+bool fm_engine_world_can(struct fm_engine_world *here, const struct fastmap_session *session,
                          const struct fastmap_map *map);
 
 /* Notes what a neighbour does. */
-void fm_engine_world_know(struct fm_engine_world *world, int rank, bool serves);
+void fm_engine_world_know(struct fm_engine_world *here, int rank, bool serves);
 
 /* This process makes no more maps with the other ranks: those that serve may go. Nothing where it is no rank,
    or a map is on. */

@@ -60,7 +60,7 @@ static void put_secret(const uint8_t secret[SECRET_BYTES], char *text)
 void fm_service_token_format(const uint8_t id[ID_BYTES], const uint8_t secret[SECRET_BYTES],
                              char text[FM_SERVICE_TOKEN_BYTES])
 {
-    memcpy(text, PREFIX, strlen(PREFIX));
+    memcpy(text, PREFIX, sizeof PREFIX); /* what follows overwrites its end */
     fm_service_hex(id, ID_BYTES, text + strlen(PREFIX));
     text[TOKEN_CHARS - SECRET_CHARS - 1] = '_';
     put_secret(secret, text + TOKEN_CHARS - SECRET_CHARS);

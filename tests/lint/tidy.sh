@@ -16,5 +16,5 @@ plan "$(echo $files | wc -w)"
 for file in $files; do
     # shellcheck disable=SC2086
     expect "$file" "$CLANG_TIDY" --quiet --warnings-as-errors='*' "$file" -- \
-        -std=c11 -D_GNU_SOURCE -Iinclude -Ilib -DFM_PLUGIN_DIR='""' ${HWLOC_CFLAGS:-} ${OMPI_CFLAGS:-}
+        -std=c11 -D_GNU_SOURCE -Iinclude -Ilib -DFM_PLUGIN_DIR='""' -DFM_CLOUD_VERSION='""' ${HWLOC_CFLAGS:-} ${OMPI_CFLAGS:-}
 done
