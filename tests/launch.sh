@@ -415,8 +415,12 @@ for flavour in openmpi mpich; do
     expect_text "$flavour: ranks that serve end with a program that has no map" \
         "$(start 0 --mpi "$flavour" -n 3 "$real" 0)" \
         "main: maps 0, ranks 0, elements computed elsewhere: none, results identical: yes"
-    expect_text "$flavour: and with one that never opens fastmap" \
-        "$(start 0 --mpi "$flavour" --serve yes -n 2 /bin/echo once)" "once"
+    if nm "$builddir/.libs/libfastmap.so" 2>/dev/null | grep -q __asan_init; then
+        skip "AddressSanitizer would have to come first in a program that knows nothing of it"
+    else
+        expect_text "$flavour: and with one that never opens fastmap" \
+            "$(start 0 --mpi "$flavour" --serve yes -n 2 /bin/echo once)" "once"
+    fi
     expect_text "$flavour: its exit status is the job's" "$(start 7 --mpi "$flavour" -n 2 "$real" 1 7)" \
         "main: maps 1, ranks 2, elements computed elsewhere: some, results identical: yes"
     expect_text "$flavour: a rank in which main was not swapped ends before it does anything" \
