@@ -20,7 +20,7 @@ kill -0 "$pid" 2>/dev/null || {
     echo "1..0 # SKIP no sandbox here: $(tail -n 1 log)"
     exit 0
 }
-plan 15
+plan 18
 
 # map NAME N MILLISECONDS VARIABLE...: outputs in NAME.out, sentences in NAME.err.
 map() {
@@ -64,6 +64,24 @@ map certificate 400 1 FASTMAP_EXEC_POLICY=CLOUD FASTMAP_CLOUD_CA_FILE=
 expect "so does a certificate that is not trusted" same certificate
 expect "with its sentence" grep -q 'certificate that is not trusted' certificate.err
 expect "no token is in what was said" sh -c "! grep -q '${FASTMAP_TOKEN##*_}' ./*.err log"
+
+# Threads, three ranks and the cloud in one map: rank 0 runs the program, and talks to the service.
+program=$builddir/tests/cloud_map # linked with -no-install: a program, not a script of libtool
+if [ ! -x "$program" ] || ! found mpirun.openmpi || [ ! -e "$builddir/.libs/fastmap-openmpi.so" ] ||
+    nm "$builddir/.libs/libfastmap.so" | grep -q -e __asan_init -e __tsan_init; then
+    skip "no Open MPI, or a sanitizer that its ranks are not built for" 3
+else
+    env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" \
+        FASTMAP_SECRET="$FASTMAP_TOKEN" FASTMAP_CONFIRM_CHARGES=OFF LD_LIBRARY_PATH="$builddir/.libs" \
+        OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout 120 \
+        "$builddir/launchers/fastmap-run" --mpi openmpi -n 3 "$program" 4000 1 >ranks.out 2>ranks.err
+    cp ranks.err why
+    head -c 3200 ranks.out >first.out
+    expect "three ranks, their threads and the cloud have the same results" cmp first.out local.out
+    expect_text "of all elements, on all ranks" "$(wc -c <ranks.out | tr -d ' '),$(said ranks ranks)" 32000,3
+    expect "some in the cloud, some on other ranks" test "$(said ranks away)" -gt "$(said ranks cloud)" -a \
+        "$(said ranks cloud)" -gt 0
+fi
 
 # The program ends as soon as it has its results.
 sleep 1

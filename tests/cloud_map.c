@@ -58,8 +58,8 @@ int main(int argc, char **argv)
     if (rc != 0)
         fprintf(stderr, "%s\n", fastmap_last_error());
     fwrite(out, sizeof *out, n, stdout);
-    fprintf(stderr, "cloud=%zu of=%zu dollars=%.9f seconds=%.2f\n", report.cloud, report.elements,
-            report.dollars, report.seconds);
+    fprintf(stderr, "cloud=%zu of=%zu away=%zu ranks=%d dollars=%.9f seconds=%.2f\n", report.cloud,
+            report.elements, report.away, report.ranks, report.dollars, report.seconds);
     free(in);
     free(out);
     return rc != 0 || fastmap_global_finalize() != 0;
