@@ -4,7 +4,8 @@
  * messages and the same ledger as any other (sched/ranks.h), except that its rank number is one that no
  * process has, and that its side runs here.
  *
- *     cloud.c     its side of the ledger: parcels that it was given, pieces of them that wait or fly
+ *     cloud.c     its part in a map, and its life
+ *     pieces.c    its side of the ledger: parcels that it was given, pieces of them that wait or fly
  *     courier.c   the thread that carries pieces to the service and answers back
  *     purse.c     whether it pays: time gained, money, the user's yes
  *
@@ -136,21 +137,6 @@ void fm_engine_cloud_enter(struct fm_engine_group *group);
 /* Leaves it. Memory of pieces that fly stays until the courier is done with them. */
 void fm_engine_cloud_leave(struct fm_engine_group *group);
 
-/* A message to it: it keeps or frees the bytes. */
-void fm_engine_cloud_receive(struct fm_engine_cloud *cloud, char *bytes);
-
-/* Whether there are messages from it; cloud may be NULL. */
-bool fm_engine_cloud_stirs(const struct fm_engine_cloud *cloud);
-
-/* Its messages to this rank. True: there were some. */
-bool fm_engine_cloud_poll(struct fm_engine_group *group);
-
-/* For the courier: a piece of at most so many elements that waits, cut off and marked as flying; NULL: none,
-   or no memory. What became of a piece that flew: its first `computed` elements are there. */
-struct fm_engine_piece *fm_engine_cloud_pick(struct fm_engine_cloud *cloud, size_t count);
-void fm_engine_cloud_landed(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
-                            const struct fm_tier_cloud_answer *answer);
-
 /* To be called now and then while it takes part: sends for the courier when that pays. */
 void fm_engine_cloud_consider(struct fm_engine_cloud *cloud);
 
@@ -165,6 +151,34 @@ bool fm_engine_cloud_is_alone(const struct fm_engine_cloud *cloud);
 
 /* No more spans will be sent: what waits is to be taken back. */
 void fm_engine_cloud_over(struct fm_engine_cloud *cloud);
+
+/* ---- pieces.c ---- */
+
+extern const struct fm_sched_ports fm_engine_pieces_ports;
+
+/* A message to it: it keeps or frees the bytes. */
+void fm_engine_pieces_receive(struct fm_engine_cloud *cloud, char *bytes);
+
+/* Whether there are messages from it; cloud may be NULL. */
+bool fm_engine_pieces_stir(const struct fm_engine_cloud *cloud);
+
+/* Its messages to this rank. True: there were some. */
+bool fm_engine_pieces_poll(struct fm_engine_group *group);
+
+/* For the courier: a piece of at most so many elements that waits, cut off and marked as flying; NULL: none,
+   or no memory. What became of a piece that flew: its first `computed` elements are there. */
+struct fm_engine_piece *fm_engine_pieces_pick(struct fm_engine_cloud *cloud, size_t count);
+void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
+                             const struct fm_tier_cloud_answer *answer);
+
+/* What follows from a change. */
+void fm_engine_pieces_turn(struct fm_engine_cloud *cloud);
+
+/* For how long the one that is overdue has been away; 0: none is. */
+double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud);
+
+/* The map is over: all goes but what flies. */
+void fm_engine_pieces_drop(struct fm_engine_cloud *cloud);
 
 /* ---- courier.c ---- */
 

@@ -176,7 +176,7 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
     else if (answer->status == FM_TIER_CLOUD_DONE)
         note_rate(cloud, answer);
     cloud->raised |= answer->raised;
-    fm_engine_cloud_landed(cloud, piece, answer);
+    fm_engine_pieces_landed(cloud, piece, answer);
     if (cloud->group != NULL &&
         (answer->status == FM_TIER_CLOUD_CUT || answer->status == FM_TIER_CLOUD_DIED ||
          answer->status == FM_TIER_CLOUD_OVER))
@@ -200,7 +200,7 @@ static bool send_one(struct fm_engine_cloud *cloud, struct fm_engine_piece *piec
     pthread_mutex_lock(&cloud->world->mutex);
     if (!sent) {
         const struct fm_tier_cloud_answer nothing = {.id = piece->id};
-        fm_engine_cloud_landed(cloud, piece, &nothing);
+        fm_engine_pieces_landed(cloud, piece, &nothing);
     }
     return sent;
 }
@@ -210,7 +210,7 @@ static void send_what_pays(struct fm_engine_cloud *cloud)
     while (is_on(cloud) && !cloud->over) {
         bool pays;
         struct fm_engine_piece *piece =
-            fm_engine_cloud_pick(cloud, fm_engine_purse_span(cloud, &pays));
+            fm_engine_pieces_pick(cloud, fm_engine_purse_span(cloud, &pays));
         if (!pays)
             fm_engine_cloud_rest(cloud);
         if (piece == NULL || !send_one(cloud, piece))
@@ -238,7 +238,7 @@ static void ground(struct fm_engine_cloud *cloud)
 {
     const struct fm_tier_cloud_answer nothing = {.computed = 0};
     while (cloud->flying != NULL)
-        fm_engine_cloud_landed(cloud, cloud->flying, &nothing);
+        fm_engine_pieces_landed(cloud, cloud->flying, &nothing);
 }
 
 static void settle(struct fm_engine_cloud *cloud)

@@ -28,6 +28,7 @@ fm_sources += \
 	lib/engine/map.h \
 	lib/engine/opening.c \
 	lib/engine/opening.h \
+	lib/engine/pieces.c \
 	lib/engine/policy.c \
 	lib/engine/policy.h \
 	lib/engine/porter.c \

@@ -64,7 +64,7 @@ void fm_engine_talk_post(struct fm_engine_world *world, int tag, int to,
     stamped.serves = world->serves;
     char *message = fm_engine_talk_pack(&stamped, payload, bytes);
     if (to == world->is.size)
-        fm_engine_cloud_receive(world->cloud, message);
+        fm_engine_pieces_receive(world->cloud, message);
     else
         (void)world->tier->send(to, tag, message, sizeof stamped + bytes);
 }
@@ -240,7 +240,7 @@ void fm_engine_talk_decide(struct fm_engine_group *group)
 static bool talk(struct fm_engine_group *group)
 {
     const bool near = group->world->tier->poll(group->tag, fm_engine_talk_receive, group);
-    const bool any = (group->cloud != NULL && fm_engine_cloud_poll(group)) || near;
+    const bool any = (group->cloud != NULL && fm_engine_pieces_poll(group)) || near;
     atomic_store_explicit(&group->polled_ticks, fm_base_ticks(), memory_order_relaxed);
     fm_engine_talk_decide(group);
     return any;
@@ -255,7 +255,7 @@ static bool is_past(const _Atomic uint64_t *ticks, double ns)
 /* Whether there may be messages. */
 static bool stirs(const struct fm_engine_group *group)
 {
-    return !group->world->rings || fm_engine_cloud_stirs(group->cloud) ||
+    return !group->world->rings || fm_engine_pieces_stir(group->cloud) ||
            group->world->tier->stirs(group->tag) ||
            is_past(&group->polled_ticks, FM_ENGINE_SILENT_NS);
 }

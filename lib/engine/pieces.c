@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The cloud's side of the ledger: parcels that it was given, of which runs of elements, the pieces, wait or
+ * fly. What waits can be taken back, from its end, and so can what is late to come back. See cloud.h.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/cloud.h"
+#include "engine/letters.h"
+
+#define HOP_NS 100000.0  /* from an ask to the answer: both sides are in this process */
+#define AHEAD 10         /* look-aheads of the scheduler, in latencies */
+#define OVERDUE 2.0      /* times what was expected, and */
+#define OVERDUE_NS 2.5e8 /* so long: then a piece that flies is computed elsewhere */
+
+static int own_rank(const struct fm_engine_cloud *cloud)
+{
+    return cloud->world->is.rank;
+}
+
+/* ---- Pieces ---- */
+
+static void push(struct fm_engine_piece **list, struct fm_engine_piece *piece)
+{
+    piece->next = *list;
+    *list = piece;
+}
+
+static void unlink_piece(struct fm_engine_piece **list, const struct fm_engine_piece *piece)
+{
+    while (*list != piece)
+        list = &(*list)->next;
+    *list = piece->next;
+}
+
+static struct fm_engine_piece *piece_of(struct fm_engine_parcel *parcel, size_t first, size_t count)
+{
+    struct fm_engine_piece *piece = calloc(1, sizeof *piece);
+    if (piece != NULL)
+        *piece = (struct fm_engine_piece){.parcel = parcel, .first = first, .count = count};
+    return piece;
+}
+
+/* Elements of a piece that wait from now on. */
+static bool wait_for(struct fm_engine_cloud *cloud, struct fm_engine_parcel *parcel, size_t first,
+                     size_t count)
+{
+    struct fm_engine_piece *piece = count > 0 ? piece_of(parcel, first, count) : NULL;
+    if (piece == NULL)
+        return count == 0;
+    push(&cloud->waiting, piece);
+    cloud->waiting_elements += count;
+    return true;
+}
+
+struct fm_engine_piece *fm_engine_pieces_pick(struct fm_engine_cloud *cloud, size_t count)
+{
+    struct fm_engine_piece *from = cloud->waiting;
+    if (from == NULL || count == 0)
+        return NULL;
+    const size_t taken = count < from->count ? count : from->count;
+    struct fm_engine_piece *piece = piece_of(from->parcel, from->first, taken);
+    const size_t out_bytes = taken * cloud->group->map->out_size;
+    if (piece == NULL || (piece->out = malloc(out_bytes > 0 ? out_bytes : 1)) == NULL) {
+        free(piece);
+        return NULL;
+    }
+    piece->id = ++cloud->spans;
+    piece->sent_ticks = fm_base_ticks();
+    piece->expected_ns = fm_engine_purse_return_ns(cloud, taken);
+    from->first += taken;
+    from->count -= taken;
+    if (from->count == 0) {
+        cloud->waiting = from->next;
+        free(from);
+    }
+    push(&cloud->flying, piece);
+    piece->parcel->flying++;
+    cloud->waiting_elements -= taken;
+    cloud->flying_elements += taken;
+    cloud->flying_spans++;
+    return piece;
+}
+
+/* ---- Parcels ---- */
+
+static struct fm_engine_parcel *parcel_in(const struct fm_engine_cloud *cloud, int slot)
+{
+    struct fm_engine_parcel *parcel = cloud->parcels;
+    while (parcel != NULL && parcel->slot != slot)
+        parcel = parcel->next;
+    return parcel;
+}
+
+static void drop_if_done(struct fm_engine_cloud *cloud, struct fm_engine_parcel *parcel)
+{
+    if (parcel->slot >= 0 || parcel->flying > 0)
+        return;
+    struct fm_engine_parcel **at = &cloud->parcels;
+    while (*at != parcel)
+        at = &(*at)->next;
+    *at = parcel->next;
+    free(parcel->bytes);
+    free(parcel->out);
+    free(parcel);
+}
+
+/* Elements of a parcel are there. */
+static void deliver(struct fm_engine_cloud *cloud, struct fm_engine_parcel *parcel, size_t count)
+{
+    if (count > 0 && fm_sched_ranks_delivered(&cloud->sched, parcel->slot, count))
+        parcel->slot = -1;
+}
+
+static void keep_parcel(struct fm_engine_cloud *cloud, int slot,
+                        const struct fm_engine_header *header, char *bytes)
+{
+    const size_t out_bytes = (size_t)header->message.count * cloud->group->map->out_size;
+    struct fm_engine_parcel *parcel = calloc(1, sizeof *parcel);
+    if (parcel == NULL || (parcel->out = calloc(out_bytes > 0 ? out_bytes : 1, 1)) == NULL) {
+        free(parcel);
+        free(bytes);
+        fm_sched_ranks_fail(&cloud->sched, FASTMAP_ERR_MEMORY);
+        return;
+    }
+    parcel->slot = slot;
+    parcel->first = (size_t)header->message.first;
+    parcel->count = (size_t)header->message.count;
+    parcel->bytes = bytes;
+    parcel->in = bytes + sizeof *header;
+    parcel->next = cloud->parcels;
+    cloud->parcels = parcel;
+    if (!wait_for(cloud, parcel, parcel->first, parcel->count))
+        fm_sched_ranks_fail(&cloud->sched, FASTMAP_ERR_MEMORY);
+}
+
+static void copy_outputs(const struct fm_engine_cloud *cloud, struct fm_engine_parcel *parcel,
+                         size_t first, const char *outputs, size_t count)
+{
+    const size_t size = cloud->group->map->out_size;
+    if (size > 0 && count > 0)
+        memcpy(parcel->out + (first - parcel->first) * size, outputs, count * size);
+}
+
+static void add_tally(struct fm_engine_tally *to, const struct fm_engine_tally *from)
+{
+    to->failed += from->failed;
+    to->skipped += from->skipped;
+    to->busy_ns += from->busy_ns;
+    to->cloud += from->cloud;
+    for (uint64_t i = 0; i < from->listed && to->listed < FASTMAP_REPORT_FAILURES; i++)
+        to->failures[to->listed++] = from->failures[i];
+}
+
+/* What follows from a change. */
+void fm_engine_pieces_turn(struct fm_engine_cloud *cloud)
+{
+    cloud->sched.busy = cloud->flying_spans > 0;
+    cloud->sched.link.latency_ns = HOP_NS + fm_engine_purse_ahead_ns(cloud) / AHEAD;
+    cloud->sched.now_ns = fm_base_ticks_to_ns(fm_base_ticks() - cloud->group->begun_ticks);
+    fm_sched_ranks_turn(&cloud->sched);
+    if (cloud->state == FM_ENGINE_CLOUD_OPEN && cloud->waiting != NULL)
+        fm_engine_courier_call(cloud);
+}
+
+/* ---- What landed ---- */
+
+static void note_failures(struct fm_engine_parcel *parcel,
+                          const struct fm_tier_cloud_answer *answer)
+{
+    struct fm_engine_tally tally = {
+        .failed = answer->failed, .cloud = answer->computed, .busy_ns = answer->cpu_s * 1e9};
+    for (size_t i = 0; i < answer->failures_listed && i < FASTMAP_REPORT_FAILURES; i++)
+        tally.failures[tally.listed++] = (struct fastmap_failure){
+            .index = (size_t)answer->failures[i].index,
+            .code = answer->failures[i].code,
+            .tier = FASTMAP_TIER_CLOUD,
+        };
+    add_tally(&parcel->tally, &tally);
+}
+
+void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
+                             const struct fm_tier_cloud_answer *answer)
+{
+    struct fm_engine_parcel *parcel = piece->parcel;
+    unlink_piece(&cloud->flying, piece);
+    parcel->flying--;
+    cloud->flying_elements -= piece->count;
+    cloud->flying_spans--;
+    if (parcel->slot >= 0 && !piece->given_up) {
+        const size_t computed = answer->computed < piece->count ? answer->computed : piece->count;
+        copy_outputs(cloud, parcel, piece->first, piece->out, computed);
+        note_failures(parcel, answer);
+        cloud->computed += computed;
+        if (!wait_for(cloud, parcel, piece->first + computed, piece->count - computed))
+            fm_sched_ranks_fail(&cloud->sched, FASTMAP_ERR_MEMORY);
+        deliver(cloud, parcel, computed);
+    }
+    drop_if_done(cloud, parcel);
+    free(piece->out);
+    free(piece);
+    if (cloud->group != NULL)
+        fm_engine_pieces_turn(cloud);
+}
+
+/* ---- The scheduler's ports ---- */
+
+static double age_ns(const struct fm_engine_piece *piece)
+{
+    return fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
+}
+
+/* Much later than a piece should be back, by what was on its way before it. */
+static bool is_overdue(const struct fm_engine_piece *piece)
+{
+    return !piece->given_up && age_ns(piece) > OVERDUE_NS + OVERDUE * piece->expected_ns;
+}
+
+static struct fm_engine_piece *overdue(const struct fm_engine_cloud *cloud)
+{
+    struct fm_engine_piece *piece = cloud->flying;
+    while (piece != NULL && !is_overdue(piece))
+        piece = piece->next;
+    return piece;
+}
+
+static size_t unbegun(void *context)
+{
+    const struct fm_engine_cloud *cloud = context;
+    const struct fm_engine_piece *late = overdue(cloud);
+    return cloud->waiting_elements + (late != NULL ? late->count : 0);
+}
+
+static struct fm_engine_piece *longest_waiting(const struct fm_engine_cloud *cloud)
+{
+    struct fm_engine_piece *longest = cloud->waiting;
+    for (struct fm_engine_piece *p = cloud->waiting; p != NULL; p = p->next)
+        if (p->count > longest->count)
+            longest = p;
+    return longest;
+}
+
+/* From the end of what waits; of what is late to come back, all. */
+static size_t take(void *context, size_t want, struct fm_sched_run *run)
+{
+    struct fm_engine_cloud *cloud = context;
+    struct fm_engine_piece *piece = longest_waiting(cloud);
+    if (piece == NULL) {
+        piece = overdue(cloud);
+        if (piece == NULL)
+            return 0;
+        piece->given_up = true;
+        *run = (struct fm_sched_run){
+            .job = piece->parcel->slot, .first = piece->first, .count = piece->count};
+        return piece->count;
+    }
+    const size_t taken = want < piece->count ? want : piece->count;
+    piece->count -= taken;
+    cloud->waiting_elements -= taken;
+    *run = (struct fm_sched_run){
+        .job = piece->parcel->slot, .first = piece->first + piece->count, .count = taken};
+    if (piece->count == 0) {
+        unlink_piece(&cloud->waiting, piece);
+        free(piece);
+    }
+    return taken;
+}
+
+/* ---- Messages ---- */
+
+static void send(void *context, int rank, const struct fm_sched_message *message,
+                 const struct fm_sched_run *run)
+{
+    struct fm_engine_cloud *cloud = context;
+    const struct fastmap_map *map = cloud->group->map;
+    struct fm_engine_header header = {.message = *message, .terms = cloud->group->terms};
+    const char *payload = NULL;
+    size_t bytes = 0;
+    if (run != NULL) {
+        const struct fm_engine_parcel *parcel = parcel_in(cloud, run->job);
+        const bool give = message->kind == FM_SCHED_GIVE;
+        const size_t size = give ? map->in_size : map->out_size;
+        payload = (give ? parcel->in : parcel->out) + (run->first - parcel->first) * size;
+        bytes = run->count * size;
+        header.tally = parcel->tally;
+    }
+    (void)rank;
+    fm_engine_letter_put(&cloud->outbox, cloud->edge.rank, &header, payload, bytes);
+}
+
+/* What was taken back is in good hands, so no copies are made, accepted or cancelled. */
+static bool again(void *context, int job, const struct fm_sched_run *run)
+{
+    (void)context;
+    (void)job;
+    (void)run;
+    return false;
+}
+
+const struct fm_sched_ports fm_engine_pieces_ports = {
+    .send = send, .unbegun = unbegun, .take = take, .again = again};
+
+static void take_result(struct fm_engine_cloud *cloud, const struct fm_sched_run *run,
+                        const struct fm_engine_header *header, const char *outputs)
+{
+    struct fm_engine_parcel *parcel = parcel_in(cloud, run->job);
+    copy_outputs(cloud, parcel, run->first, outputs, run->count);
+    add_tally(&parcel->tally, &header->tally);
+    parcel->tally.home += run->count - header->tally.cloud;
+    deliver(cloud, parcel, run->count);
+    drop_if_done(cloud, parcel);
+}
+
+void fm_engine_pieces_receive(struct fm_engine_cloud *cloud, char *bytes)
+{
+    struct fm_engine_header header;
+    struct fm_sched_run run;
+    int slot;
+    memcpy(&header, bytes, sizeof header);
+    fm_sched_ranks_receive(&cloud->sched, own_rank(cloud), &header.message, &slot, &run);
+    if (run.count > 0)
+        take_result(cloud, &run, &header, bytes + sizeof header);
+    if (slot >= 0 && cloud->sched.code == 0)
+        keep_parcel(cloud, slot, &header, bytes);
+    else
+        free(bytes);
+    fm_engine_pieces_turn(cloud);
+}
+
+bool fm_engine_pieces_stir(const struct fm_engine_cloud *cloud)
+{
+    return cloud != NULL && cloud->outbox != NULL;
+}
+
+bool fm_engine_pieces_poll(struct fm_engine_group *group)
+{
+    struct fm_engine_cloud *cloud = group->cloud;
+    bool any = false;
+    while (cloud->outbox != NULL) {
+        struct fm_engine_letter *letter = cloud->outbox;
+        cloud->outbox = letter->next;
+        fm_engine_talk_receive(group, cloud->world->is.size, letter->bytes, letter->size);
+        free(letter);
+        any = true;
+    }
+    return any;
+}
+
+double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud)
+{
+    const struct fm_engine_piece *piece = overdue(cloud);
+    return piece != NULL ? age_ns(piece) : 0;
+}
+
+/* ---- The end of a map ---- */
+
+static void drop_waiting(struct fm_engine_cloud *cloud)
+{
+    while (cloud->waiting != NULL) {
+        struct fm_engine_piece *piece = cloud->waiting;
+        cloud->waiting = piece->next;
+        free(piece);
+    }
+    cloud->waiting_elements = 0;
+}
+
+static void drop_parcels(struct fm_engine_cloud *cloud)
+{
+    struct fm_engine_parcel *next;
+    for (struct fm_engine_parcel *parcel = cloud->parcels; parcel != NULL; parcel = next) {
+        next = parcel->next;
+        parcel->slot = -1;
+        drop_if_done(cloud, parcel);
+    }
+}
+
+void fm_engine_pieces_drop(struct fm_engine_cloud *cloud)
+{
+    drop_waiting(cloud);
+    drop_parcels(cloud);
+    while (cloud->outbox != NULL) {
+        struct fm_engine_letter *letter = cloud->outbox;
+        cloud->outbox = letter->next;
+        fm_engine_letter_free(letter);
+    }
+}
