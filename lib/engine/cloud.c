@@ -99,18 +99,13 @@ static void describe(struct fm_engine_cloud *cloud, const struct fastmap_map *ma
     };
 }
 
-/* What the ledger says of a service that takes part from the first moment on, but computes nothing yet. */
-void fm_engine_cloud_enter(struct fm_engine_group *group)
+/* Under the mutex. */
+static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
 {
-    struct fm_engine_cloud *cloud = fm_engine_cloud_of(group->session);
-    struct fm_engine_world *world = group->world;
-    if (cloud == NULL || cloud->group != NULL || world->is.rank != 0 ||
-        cloud->state == FM_ENGINE_CLOUD_BROKEN)
+    cloud->edge = (struct fm_sched_edge){.rank = group->world->is.rank, .is_parent = true};
+    if (cloud->group != NULL || cloud->state == FM_ENGINE_CLOUD_BROKEN ||
+        !fm_sched_ranks_init(&cloud->sched, &fm_engine_pieces_ports, cloud, &cloud->edge, 1, 0, 0))
         return;
-    cloud->edge = (struct fm_sched_edge){.rank = world->is.rank, .is_parent = true};
-    if (!fm_sched_ranks_init(&cloud->sched, &fm_engine_pieces_ports, cloud, &cloud->edge, 1, 0, 0))
-        return;
-    cloud->world = world;
     cloud->group = group;
     cloud->over = false;
     cloud->verified = false;
@@ -123,9 +118,35 @@ void fm_engine_cloud_enter(struct fm_engine_group *group)
     cloud->maps++;
     describe(cloud, group->map);
     group->cloud = cloud;
-    world->cloud = cloud;
-    world->edges[world->edge_count] = (struct fm_sched_edge){.rank = world->is.size};
+    group->world->cloud = cloud;
+    group->world->edges[group->world->edge_count] =
+        (struct fm_sched_edge){.rank = group->world->is.size};
     fm_engine_pieces_turn(cloud); /* it owns nothing, and says so at once */
+}
+
+bool fm_engine_cloud_enter(struct fm_engine_group *group)
+{
+    struct fm_engine_world *world = group->world;
+    struct fm_engine_cloud *cloud = world->is.rank == 0 ? fm_engine_cloud_of(group->session) : NULL;
+    if (cloud == NULL)
+        return false;
+    pthread_mutex_lock(&world->mutex);
+    if (cloud->world == NULL) /* there is only one; the courier looks */
+        cloud->world = world;
+    join(cloud, group);
+    const bool is_alone = fm_engine_cloud_is_alone(group->cloud);
+    pthread_mutex_unlock(&world->mutex);
+    return is_alone;
+}
+
+double fm_engine_cloud_dollars(struct fm_engine_cloud *cloud)
+{
+    if (cloud == NULL)
+        return 0;
+    pthread_mutex_lock(&cloud->world->mutex);
+    const double dollars = (double)cloud->spent * 1e-9;
+    pthread_mutex_unlock(&cloud->world->mutex);
+    return dollars;
 }
 
 void fm_engine_cloud_leave(struct fm_engine_group *group)
@@ -144,6 +165,8 @@ void fm_engine_cloud_leave(struct fm_engine_group *group)
     else if (cloud->state == FM_ENGINE_CLOUD_WANTED && !cloud->preparing)
         cloud->state = FM_ENGINE_CLOUD_IDLE;
     fm_engine_courier_part(cloud);
+    if (cloud->raised != 0)
+        fm_base_fenv_raise(cloud->raised);
 }
 
 /* ---- Life ---- */

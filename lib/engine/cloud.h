@@ -131,8 +131,12 @@ bool fm_engine_cloud_account(struct fastmap_session *session,
 /* Ends it and its courier. Without the mutex. */
 void fm_engine_cloud_end(struct fm_engine_cloud *cloud);
 
-/* Joins the group's map as one more rank, if it is free to; group->cloud is set then. */
-void fm_engine_cloud_enter(struct fm_engine_group *group);
+/* Joins the group's map as one more rank, if it is free to; group->cloud is set then. True: it alone is to
+   compute. Without the mutex. */
+bool fm_engine_cloud_enter(struct fm_engine_group *group);
+
+/* What the map has cost so far; cloud may be NULL. Without the mutex. */
+double fm_engine_cloud_dollars(struct fm_engine_cloud *cloud);
 
 /* Leaves it. Memory of pieces that fly stays until the courier is done with them. */
 void fm_engine_cloud_leave(struct fm_engine_group *group);

@@ -37,11 +37,16 @@ static bool is_on(const struct fm_engine_cloud *cloud)
 /* All of these without the mutex. False: why says why not; an empty sentence: it does not pay, or no. */
 static bool connect_once(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
 {
-    if (cloud->connection != NULL)
-        return cloud->tier->account(cloud->connection, &cloud->account, why);
-    struct fm_cloud *made = cloud->tier->connect(&cloud->service, &cloud->account, why);
+    struct fm_tier_cloud_account account = {0};
+    struct fm_cloud *made = cloud->connection; /* only this thread changes it */
+    if (made == NULL)
+        made = cloud->tier->connect(&cloud->service, &account, why);
+    else if (!cloud->tier->account(made, &account, why))
+        return false;
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->connection = made;
+    if (made != NULL)
+        cloud->account = account;
     pthread_mutex_unlock(&cloud->world->mutex);
     /* Not before: what the connection is made of has handlers of its own, which are to run later. */
     static atomic_flag told = ATOMIC_FLAG_INIT;
@@ -57,7 +62,13 @@ static bool prepare(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
         return false;
     if (!fm_engine_purse_allows(cloud, why))
         return false;
-    return cloud->tier->open(cloud->connection, &cloud->offer, &cloud->grant, why);
+    struct fm_tier_cloud_grant grant = {0};
+    if (!cloud->tier->open(cloud->connection, &cloud->offer, &grant, why))
+        return false;
+    pthread_mutex_lock(&cloud->world->mutex);
+    cloud->grant = grant;
+    pthread_mutex_unlock(&cloud->world->mutex);
+    return true;
 }
 
 /* ---- Answers ---- */
@@ -86,8 +97,7 @@ static bool compute_here(struct fastmap_session *session, const struct fastmap_m
 static bool is_as_here(const struct fm_engine_cloud *cloud, const struct fastmap_map *map,
                        const struct fm_engine_piece *piece)
 {
-    if (map->out_size == 0 ||
-        cloud->group->process != NULL) /* that is what its own verify is for */
+    if (map->out_size == 0)
         return true;
     char *out = calloc(1, map->out_size);
     const bool same = out == NULL || !compute_here(cloud->session, map, &cloud->fenv, piece, out) ||
@@ -155,7 +165,8 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
     int64_t *spent = is_on(cloud) ? &cloud->spent : &cloud->settling;
     *spent = answer->spent > *spent ? answer->spent : *spent;
     strip_crash(answer);
-    if (is_on(cloud) && !cloud->verified && answer->computed > 0) {
+    /* Worker processes have a verify of their own. */
+    if (is_on(cloud) && !cloud->verified && answer->computed > 0 && cloud->group->process == NULL) {
         const struct fastmap_map *map = cloud->group->map;
         cloud->checking = true;
         pthread_mutex_unlock(&cloud->world->mutex);

@@ -80,9 +80,10 @@ struct fm_engine_group {
     _Atomic uint64_t looked_ticks; /* when anybody looked whether there was something to say, ... */
     _Atomic uint64_t polled_ticks; /* ... and asked the tier for messages */
     _Atomic double due_ns;         /* from then on, until a lease is */
-    _Atomic bool waiting;          /* the calling thread has nothing to compute */
-    bool ported;                   /* the porter looks after it */
-    int workers;                   /* most threads that computed */
+    _Atomic double pace_ns; /* an element's cost, for the porter, which looks without the mutex */
+    _Atomic bool waiting;   /* the calling thread has nothing to compute */
+    bool ported;            /* the porter looks after it */
+    int workers;            /* most threads that computed */
     size_t stolen;
 };
 

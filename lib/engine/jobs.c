@@ -163,7 +163,7 @@ size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run)
     if (job == NULL || job->over)
         return 0;
     const size_t taken = fm_local_take(job->run.frame, want, &first);
-    job->run.taken += taken;
+    atomic_fetch_add_explicit(&job->run.taken, taken, memory_order_relaxed);
     *run = (struct fm_sched_run){.job = job->slot, .first = job->first + first, .count = taken};
     return taken;
 }

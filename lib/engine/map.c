@@ -108,7 +108,7 @@ static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uin
     const double mean = fm_base_ticks_to_ns(now - run->begun_ticks) / (double)done;
     const double pace = fm_base_ticks_to_ns(now - batch_ticks) / (double)batch;
     run->cost_ns = pace > mean ? pace : mean;
-    run->mean_ns = mean;
+    atomic_store_explicit(&run->mean_ns, mean, memory_order_relaxed);
     fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
 }
 
@@ -166,7 +166,9 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
     const size_t there =
         run->process != NULL ? atomic_load_explicit(&run->skipped, memory_order_relaxed) : 0;
     const size_t skipped = result->skipped + there;
-    const size_t computed = run->map->n - run->taken - skipped;
+    const size_t taken = atomic_load_explicit(&run->taken, memory_order_relaxed);
+    const size_t computed = run->map->n - taken - skipped;
+    run->left_out = skipped;
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
         if (fm_sched_believes(result->stolen > 0, busy_ns, cost_ns, run->predicted_ns))
@@ -275,7 +277,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     run.process = NULL;
     run.identity = fm_engine_identity(map, false);
     run.between = NULL;
-    run.taken = 0;
+    atomic_store_explicit(&run.taken, 0, memory_order_relaxed);
     atomic_store_explicit(&run.stopped, false, memory_order_relaxed);
     atomic_store_explicit(&run.displayed, false, memory_order_relaxed);
     run.cost_ns = map->element_seconds > 0 ? map->element_seconds * 1e9

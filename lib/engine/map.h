@@ -16,9 +16,10 @@ struct fm_engine_map {
     struct fastmap_session *session;
     const struct fastmap_map *map;
     struct fm_local_frame *frame;
-    double predicted_ns;    /* an element's cost before anything ran; 0 unknown */
-    double cost_ns;         /* an element's: predicted, then measured; 0 unknown */
-    double mean_ns;         /* the mean over the elements so far; 0 unknown */
+    double predicted_ns; /* an element's cost before anything ran; 0 unknown */
+    double cost_ns;      /* an element's: predicted, then measured; 0 unknown */
+    _Atomic double
+        mean_ns; /* the mean over the elements so far; 0 unknown. Relaxed: the porter looks */
     uint64_t begun_ticks;   /* 0: this map is not timed */
     _Atomic bool displayed; /* the keeper may show its progress */
     _Atomic bool stopped;   /* an element failed, and the policy is to stop */
@@ -32,7 +33,8 @@ struct fm_engine_map {
     /* Of a map over ranks: what the caller does between batches; elements that went elsewhere. */
     void (*between)(void *context);
     void *context;
-    size_t taken;
+    _Atomic size_t taken; /* changed under the world's mutex */
+    size_t left_out;      /* not computed, as the policy was to stop */
     /* Under the failures' lock: */
     size_t failed;
     size_t listed;

@@ -33,7 +33,7 @@ static void pause_for(const struct fm_engine_world *world, double pause_ns, bool
    would keep each other waiting. */
 static double patience_ns(const struct fm_engine_group *group)
 {
-    const double element_ns = group->sched.cost_ns;
+    const double element_ns = atomic_load_explicit(&group->pace_ns, memory_order_relaxed);
     return fm_engine_talk_pause_ns(group) + (element_ns < PATIENT_NS ? 2 * element_ns : 0);
 }
 
@@ -56,7 +56,8 @@ static bool stand_in(struct fm_engine_group *group)
 static double next_pause_ns(const struct fm_engine_group *group, double pause_ns, bool away)
 {
     const double least_ns = 2 * fm_engine_talk_pause_ns(group);
-    const bool cheap = group->sched.cost_ns > 0 && group->sched.cost_ns < least_ns;
+    const double element_ns = atomic_load_explicit(&group->pace_ns, memory_order_relaxed);
+    const bool cheap = element_ns > 0 && element_ns < least_ns;
     if (away)
         return group->world->rings ? PAUSE_MOST_NS : least_ns;
     if (group->world->rings && group->world->tier->stirs(group->tag))

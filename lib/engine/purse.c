@@ -222,6 +222,7 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_forecast *to)
     double saved_s;
     if (cloud->group == NULL)
         return false;
+    cloud->grant = (struct fm_tier_cloud_grant){0}; /* of the last map */
     const struct fm_sched_offer of = offer(cloud, OPEN_AGAIN_S + cloud->account.round_trip);
     const size_t x = share(&of, &saved_s);
     estimate(cloud, &of, x, to);
@@ -250,15 +251,19 @@ static bool appraise_now(void *context, struct fastmap_forecast *to)
 bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
 {
     struct fastmap_forecast now;
-    cloud->grant = (struct fm_tier_cloud_grant){0};
     if (!appraise_now(cloud, &now)) {
         fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_LOUD,
                     "the cloud would not shorten this map: round trip %.1f ms, %d vCPUs",
                     cloud->account.round_trip * 1e3, vcpus(cloud));
+        pthread_mutex_lock(&cloud->world->mutex);
         cloud->decline_ticks = fm_base_ticks();
+        pthread_mutex_unlock(&cloud->world->mutex);
         return false;
     }
-    if (left_to_spend(cloud) <= 0) {
+    pthread_mutex_lock(&cloud->world->mutex);
+    const int64_t left = left_to_spend(cloud);
+    pthread_mutex_unlock(&cloud->world->mutex);
+    if (left <= 0) {
         (void)snprintf(why, FM_TIER_CLOUD_WHY, "%s",
                        cloud->account.balance <= 0
                            ? "the account's balance is used up: add credit to it"

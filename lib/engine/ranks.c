@@ -82,8 +82,8 @@ static void compute(struct fm_engine_group *group, struct fm_engine_job *job)
     run->context = group;
     fm_engine_compute(run, fm_engine_usable_width(run), &report);
     pthread_mutex_lock(&group->world->mutex);
-    const size_t mine = here - run->taken;
-    job->skipped += mine - report.elements;
+    const size_t mine = here - atomic_load_explicit(&run->taken, memory_order_relaxed);
+    job->skipped += run->left_out;
     job->busy_ns += report.loop_seconds * 1e9;
     group->workers = report.workers > group->workers ? report.workers : group->workers;
     group->stolen += report.spans_stolen;
@@ -175,8 +175,7 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
     fm_engine_share_take(group);
     group->tag = fm_engine_letters_tag(world);
     world->maps++;
-    fm_engine_cloud_enter(group);
-    const bool computes = !fm_engine_cloud_is_alone(group->cloud);
+    const bool computes = !fm_engine_cloud_enter(group);
     const int workers = fm_engine_width(group->session);
     if (!fm_sched_ranks_init(&group->sched, &fm_engine_talk_ports, group, world->edges,
                              world->edge_count + (group->cloud != NULL ? 1 : 0),
@@ -251,7 +250,7 @@ static void fill(const struct fm_engine_group *group, struct fastmap_report *rep
     report->spans_stolen = group->stolen;
     report->away = own->away;
     report->cloud = own->cloud;
-    report->dollars = group->cloud != NULL ? (double)group->cloud->spent * 1e-9 : 0;
+    report->dollars = fm_engine_cloud_dollars(group->cloud);
     report->ranks = group->world->is.size;
 }
 

@@ -213,8 +213,9 @@ static void note_cost(struct fm_engine_group *group)
 {
     if (group->current == NULL)
         return;
-    if (group->current->run.mean_ns > 0)
-        group->sched.cost_ns = group->current->run.mean_ns;
+    const double mean_ns = atomic_load_explicit(&group->current->run.mean_ns, memory_order_relaxed);
+    if (mean_ns > 0)
+        group->sched.cost_ns = mean_ns;
     if (atomic_load_explicit(&group->current->run.stopped, memory_order_relaxed))
         fm_sched_ranks_stop(&group->sched);
 }
@@ -223,6 +224,7 @@ void fm_engine_talk_decide(struct fm_engine_group *group)
 {
     const uint64_t now = fm_base_ticks();
     note_cost(group);
+    atomic_store_explicit(&group->pace_ns, group->sched.cost_ns, memory_order_relaxed);
     group->sched.busy = group->current != NULL;
     group->sched.now_ns = fm_base_ticks_to_ns(now - group->begun_ticks);
     group->sched.link.latency_ns = LATENCY_NS + silence_ns(group);
