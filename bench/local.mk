@@ -123,6 +123,16 @@ bench_service_LDADD = libfastmap.la libfastmap-service.la libfastmap-program.la 
 bench_service_LDFLAGS = $(AM_LDFLAGS) -no-install -Wl,--no-as-needed
 EXTRA_DIST += bench/service.sh
 
+# The cloud behind a link of stated delay and bandwidth; bench/adaptive.sh starts the service.
+if HAVE_SERVICE
+EXTRA_PROGRAMS += bench/adaptive
+endif
+bench_adaptive_SOURCES = bench/adaptive.c bench/clock.h bench/optimum.c bench/optimum.h bench/random.h bench/shape.c \
+    bench/shape.h
+bench_adaptive_LDADD = libfastmap.la -lm
+bench_adaptive_LDFLAGS = $(AM_LDFLAGS) -no-install
+EXTRA_DIST += bench/adaptive.sh
+
 # Thousands of ranks in simulated time.
 EXTRA_PROGRAMS += bench/simulate
 bench_simulate_SOURCES = bench/simulate.c bench/random.h bench/simulate.h bench/simulate_events.c bench/simulate_peers.c \
