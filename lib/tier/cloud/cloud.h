@@ -60,6 +60,7 @@ struct fm_cloud {
     struct fm_cloud_line line;
     struct fm_cloud_limits limits;
     char program[FM_SERVICE_HEX_BYTES]; /* that the service had last; "": none */
+    char shared[FM_SERVICE_HEX_BYTES];  /* likewise */
     struct fm_cloud_map map;
 };
 

@@ -114,10 +114,20 @@ static bool prepare(struct fm_cloud *cloud, struct opening *opening, bool upload
            fm_cloud_say(opening->why, "no memory for a map in the cloud; free some");
 }
 
+/* Whether the service had all that the map needs when it was last asked: then it is not asked again, which
+   saves a round trip for each, and says so itself where it has dropped some. */
+static bool is_known(const struct fm_cloud *cloud, struct opening *opening)
+{
+    if (strcmp(cloud->program, opening->name) != 0)
+        return false;
+    return opening->shared.bytes == NULL || (fm_cloud_shared_wait(&opening->shared) &&
+                                             strcmp(cloud->shared, opening->shared.name) == 0);
+}
+
 static bool negotiate(struct fm_cloud *cloud, struct opening *opening,
                       struct fm_tier_cloud_grant *grant)
 {
-    const bool known = strcmp(cloud->program, opening->name) == 0 && opening->shared.bytes == NULL;
+    const bool known = is_known(cloud, opening);
     bool lacking = false;
     if (!prepare(cloud, opening, !known, grant))
         return false;
@@ -125,6 +135,8 @@ static bool negotiate(struct fm_cloud *cloud, struct opening *opening,
     if (!good && lacking)
         good = prepare(cloud, opening, true, grant) && ask(cloud, opening, grant, &lacking);
     memcpy(cloud->program, good ? opening->name : "", good ? sizeof cloud->program : 1);
+    if (good && opening->shared.bytes != NULL)
+        memcpy(cloud->shared, opening->shared.name, sizeof cloud->shared);
     return good;
 }
 
