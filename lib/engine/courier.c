@@ -15,9 +15,10 @@
 #include "engine/cloud.h"
 #include "tier/local/local.h"
 
-#define POLL_S 0.05      /* between looks at whether the map is over; a wake ends a poll at once */
-#define RATED_S 0.1      /* the rate is measured over so long at least */
-#define RATED_TRIPS 2    /* and so many round trips */
+#define POLL_S 0.05   /* between looks at whether the map is over; a wake ends a poll at once */
+#define ASKED_S 10.0  /* for which what the account said is taken to hold: the service looks, too */
+#define RATED_S 0.1   /* the rate is measured over so long at least */
+#define RATED_TRIPS 2 /* and so many round trips */
 #define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
 
 static void warn(struct fm_engine_cloud *cloud, const char *why)
@@ -38,11 +39,17 @@ static bool is_on(const struct fm_engine_cloud *cloud)
 static bool connect_once(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
 {
     struct fm_tier_cloud_account account = {0};
-    struct fm_cloud *made = cloud->connection; /* only this thread changes it */
+    struct fm_cloud *made = cloud->connection; /* only this thread changes it, like asked_ticks */
+    const uint64_t now = fm_base_ticks();
+    if (made != NULL && cloud->asked_ticks != 0 &&
+        fm_base_ticks_to_ns(now - cloud->asked_ticks) < ASKED_S * 1e9)
+        return true;
+    cloud->asked_ticks = 0;
     if (made == NULL)
         made = cloud->tier->connect(&cloud->service, &account, why);
     else if (!cloud->tier->account(made, &account, why))
         return false;
+    cloud->asked_ticks = made != NULL ? now : 0;
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->connection = made;
     if (made != NULL)
@@ -258,6 +265,10 @@ static void settle(struct fm_engine_cloud *cloud)
     pthread_mutex_unlock(&cloud->world->mutex);
     cloud->tier->close(cloud->connection, &bill);
     pthread_mutex_lock(&cloud->world->mutex);
+    if (bill.confirmed)
+        cloud->account.balance = bill.balance;
+    else
+        cloud->asked_ticks = 0;
     cloud->spent_before += bill.charged > cloud->settling ? bill.charged : cloud->settling;
     cloud->settling = 0;
 }
