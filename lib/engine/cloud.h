@@ -78,6 +78,7 @@ struct fm_engine_cloud {
     struct fm_cloud *connection; /* the courier's, but for wake() */
     struct fm_tier_cloud_account account;
     enum fm_engine_cloud_state state;
+    double bytes_per_s;     /* that its link has carried one way, last time; 0: unknown */
     uint64_t asked_ticks;   /* when the account was last asked for; 0: it is to be asked again */
     double open_s;          /* from being wanted to the first span, last time; 0: never */
     uint64_t decline_ticks; /* when it was last found not to pay; 0: never */

@@ -17,6 +17,7 @@
 
 #define POLL_S 0.05   /* between looks at whether the map is over; a wake ends a poll at once */
 #define ASKED_S 10.0  /* for which what the account said is taken to hold: the service looks, too */
+#define HELD_UP 0.5   /* of the rate that the vCPUs should have */
 #define RATED_S 0.1   /* the rate is measured over so long at least */
 #define RATED_TRIPS 2 /* and so many round trips */
 #define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
@@ -121,6 +122,28 @@ static struct fm_engine_piece *flying_as(const struct fm_engine_cloud *cloud, ui
     return piece;
 }
 
+/* Elements that come back at a rate far below that of their computing are held up by the link; others show
+   that it carries so much at least. */
+static void note_link(struct fm_engine_cloud *cloud, double rate)
+{
+    const double in = (double)cloud->offer.in_size, out = (double)cloud->offer.out_size;
+    const double carried = rate * (in > out ? in : out);
+    const double could = cloud->grant.vcpus * 1e9 / cloud->group->sched.cost_ns;
+    if (carried > 0 && (carried > cloud->bytes_per_s || rate < HELD_UP * could))
+        cloud->bytes_per_s = carried;
+}
+
+/* Too short a map to be rated: what it has moved at all. */
+static void note_moved(struct fm_engine_cloud *cloud, uint64_t begun)
+{
+    const double in = (double)cloud->offer.in_size, out = (double)cloud->offer.out_size;
+    const double seconds =
+        fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9 - cloud->account.round_trip;
+    const double carried = (double)cloud->computed * (in > out ? in : out) / seconds;
+    if (seconds > 0 && carried > cloud->bytes_per_s)
+        cloud->bytes_per_s = carried;
+}
+
 /* The rate at which elements come back while there are always some to send. */
 static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_answer *answer)
 {
@@ -136,6 +159,7 @@ static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_
     if (seconds < RATED_S || seconds < RATED_TRIPS * cloud->account.round_trip || cloud->rated == 0)
         return;
     const double rate = (double)cloud->rated / seconds;
+    note_link(cloud, rate);
     cloud->rate = cloud->rate > 0 ? (cloud->rate + rate) / 2 : rate;
     cloud->rated = 0;
     cloud->rated_from_ticks = now;
@@ -240,7 +264,7 @@ static void send_what_pays(struct fm_engine_cloud *cloud)
 static void fly(struct fm_engine_cloud *cloud)
 {
     struct fm_tier_cloud_answer answer;
-    cloud->rated_from_ticks = fm_base_ticks();
+    const uint64_t begun = cloud->rated_from_ticks = fm_base_ticks();
     while (is_on(cloud) && (!cloud->over || cloud->flying != NULL)) {
         send_what_pays(cloud);
         pthread_mutex_unlock(&cloud->world->mutex);
@@ -249,6 +273,8 @@ static void fly(struct fm_engine_cloud *cloud)
         if (any)
             hand_in(cloud, &answer);
     }
+    if (cloud->carried == cloud->maps)
+        note_moved(cloud, begun);
 }
 
 /* Under the mutex. Nothing flies any more, whatever the service still does. */
@@ -286,6 +312,8 @@ static void serve_map(struct fm_engine_cloud *cloud)
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->open_s = fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9;
     cloud->preparing = false;
+    if (cloud->grant.upload_bytes_per_s > 0)
+        cloud->bytes_per_s = cloud->grant.upload_bytes_per_s;
     pthread_cond_broadcast(&cloud->changed);
     if (opened && is_on(cloud)) {
         cloud->state = FM_ENGINE_CLOUD_OPEN;

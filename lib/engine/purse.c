@@ -31,8 +31,10 @@
 #define AGAIN_S 1.0        /* between looks at a map for which it did not pay */
 #define SPAN_LEAST_S 0.005 /* of CPU time: shorter spans are mostly overhead */
 #define SPAN_MOST_S 1.0
-#define SPANS_LEFT 4 /* a worker's share of what waits is sent in so many spans, */
-#define DEPTH 2      /* of which so many are on their way, and those that a round trip hides */
+#define SPANS_LEFT 4    /* a worker's share of what waits is sent in so many spans, */
+#define DEPTH 2         /* of which so many are on their way, and those that a round trip hides */
+#define WINDOW 262144.0 /* bytes on their way at first; each byte that is back lets one more go */
+#define WINDOW_S 0.2    /* or what the link carries in so long and a round trip */
 #define PRICE_SECONDS 3600.0
 #define BUDGET 2.0  /* times the estimate is held, */
 #define HELD_S 10.0 /* and at least so long for each vCPU: what is not used comes back */
@@ -68,9 +70,9 @@ static double charged_ns(const struct fm_engine_cloud *cloud)
 
 static double transport_ns(const struct fm_engine_cloud *cloud)
 {
-    const double bytes = (double)(cloud->offer.in_size + cloud->offer.out_size);
-    const double per_s =
-        cloud->grant.upload_bytes_per_s > 0 ? cloud->grant.upload_bytes_per_s : BYTES_PER_S;
+    const double in = (double)cloud->offer.in_size, out = (double)cloud->offer.out_size;
+    const double bytes = in > out ? in : out; /* both ways at once */
+    const double per_s = cloud->bytes_per_s > 0 ? cloud->bytes_per_s : BYTES_PER_S;
     return bytes / per_s * 1e9;
 }
 
@@ -306,6 +308,21 @@ static size_t span_bound(const struct fm_engine_cloud *cloud)
     return fit;
 }
 
+/* How many elements more the link is trusted with: what has come back shows what it carries, and what is on a
+   slow one cannot be taken back. */
+static size_t window(const struct fm_engine_cloud *cloud)
+{
+    const double bytes =
+        (double)(cloud->offer.in_size > cloud->offer.out_size ? cloud->offer.in_size
+                                                              : cloud->offer.out_size);
+    if (bytes <= 0)
+        return SIZE_MAX;
+    const double known = cloud->bytes_per_s * (cloud->account.round_trip + WINDOW_S);
+    const double elements = (known > WINDOW ? known : WINDOW) / bytes + (double)cloud->computed;
+    const double more = elements - (double)cloud->flying_elements;
+    return more >= 1 ? (size_t)more : cloud->flying_elements == 0 ? 1 : 0;
+}
+
 size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays)
 {
     double saved_s;
@@ -327,6 +344,8 @@ size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays)
     const size_t wished = cost_s > 0 ? (size_t)(span_s / cost_s) : 1;
     const size_t count = wished > 0 ? wished : 1;
     const size_t bound = span_bound(cloud);
-    const size_t least = count < bound ? count : bound;
+    const size_t open = window(cloud);
+    const size_t fit = open < bound ? open : bound;
+    const size_t least = count < fit ? count : fit;
     return x < least ? x : least;
 }
