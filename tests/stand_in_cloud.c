@@ -260,7 +260,9 @@ static void close_map(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill)
         free(cloud->outbox[--cloud->answered]);
     cloud->open = false;
     pthread_mutex_unlock(&cloud->mutex);
-    *bill = (struct fm_tier_cloud_bill){.charged = atomic_load(&stand_in.spent), .confirmed = true};
+    *bill = (struct fm_tier_cloud_bill){.charged = atomic_load(&stand_in.spent),
+                                        .balance = stand_in.balance - atomic_load(&stand_in.spent),
+                                        .confirmed = true};
 }
 
 static void disconnect(struct fm_cloud *cloud)
