@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/io.h"
 
 static bool is_ours(const struct stat *status)
 {
@@ -166,25 +167,13 @@ int fmd_paths_read(const char *path, enum fmd_paths_trust trust, size_t most, ch
     return rc;
 }
 
-static bool write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        const ssize_t put = write(fd, text, length);
-        if (put < 0 && errno != EINTR)
-            return false;
-        text += put < 0 ? 0 : put;
-        length -= put < 0 ? 0 : (size_t)put;
-    }
-    return fsync(fd) == 0;
-}
-
 int fmd_paths_write(int folder, const char *name, const void *text, size_t length)
 {
     char fresh[NAME_MAX];
     snprintf(fresh, sizeof fresh, ".%.200s.new", name);
     unlinkat(folder, fresh, 0);
     const int fd = openat(folder, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    const bool written = fd >= 0 && write_all(fd, text, length);
+    const bool written = fd >= 0 && fm_base_io_write_all(fd, text, length) && fsync(fd) == 0;
     if (fd >= 0)
         close(fd);
     if (!written || renameat(folder, fresh, folder, name) != 0)

@@ -16,7 +16,6 @@
  */
 #include "program/cache.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -26,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "wire/bytes.h"
 
 #define HEAD_BYTES 16
@@ -241,20 +241,6 @@ static void load(void)
     free(bytes);
 }
 
-static bool write_all(int fd, const uint8_t *bytes, size_t size)
-{
-    while (size > 0) {
-        const ssize_t written = write(fd, bytes, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes += written;
-        size -= (size_t)written;
-    }
-    return true;
-}
-
 static void replace_file(const char *folder, const uint8_t *bytes, size_t size)
 {
     char path[PATH_BYTES + 16];
@@ -264,7 +250,7 @@ static void replace_file(const char *folder, const uint8_t *bytes, size_t size)
     const int fd = mkostemp(young, O_CLOEXEC); /* mode 0600 */
     if (fd < 0)
         return;
-    const bool is_written = write_all(fd, bytes, size);
+    const bool is_written = fm_base_io_write_all(fd, bytes, size);
     if (close(fd) != 0 || !is_written || rename(young, path) != 0)
         (void)unlink(young);
 }

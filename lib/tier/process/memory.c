@@ -5,10 +5,11 @@
  */
 #include "tier/process/memory.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "base/io.h"
 
 static const struct fm_process_memory none = {.fd = -1};
 
@@ -40,27 +41,13 @@ bool fm_process_memory_make(struct fm_process_memory *memory, size_t size)
     return true;
 }
 
-static bool write_all(int fd, const char *block, size_t size)
-{
-    while (size > 0) {
-        const ssize_t written = write(fd, block, size < (1u << 30) ? size : 1u << 30);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        block += written;
-        size -= (size_t)written;
-    }
-    return true;
-}
-
 bool fm_process_memory_copy(struct fm_process_memory *memory, const void *block, size_t size)
 {
     *memory = none;
     const int fd = make_fd("fastmap-shared");
     if (fd < 0)
         return false;
-    if (!write_all(fd, block, size) || !seal(fd, F_SEAL_WRITE)) {
+    if (!fm_base_io_write_all(fd, block, size) || !seal(fd, F_SEAL_WRITE)) {
         close(fd);
         return false;
     }

@@ -11,21 +11,10 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "base/io.h"
+
 #define READ_BYTES 16384
 #define READS 64 /* at a time: somebody else has to be listened to as well */
-
-static void write_whole(int to, const char *text, size_t bytes)
-{
-    while (bytes > 0) {
-        const ssize_t written = write(to, text, bytes);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return;
-        text += written;
-        bytes -= (size_t)written;
-    }
-}
 
 static void show(const struct fm_process_output *output, const char *name, const char *line,
                  size_t bytes)
@@ -33,8 +22,8 @@ static void show(const struct fm_process_output *output, const char *name, const
     char text[FM_PROCESS_LINE_BYTES + 64];
     const int length = snprintf(text, sizeof text, "[%s] %.*s\n", name, (int)bytes, line);
     if (length > 0)
-        write_whole(output->to, text,
-                    (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+        (void)fm_base_io_write_all(output->to, text,
+                                   (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
 }
 
 static void say_full(struct fm_process_output *output, const char *name)
