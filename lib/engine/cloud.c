@@ -2,7 +2,6 @@
 /* The cloud's part in a map, from entering to leaving, and its life in a session. See cloud.h. */
 #include "engine/cloud.h"
 
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -182,21 +181,18 @@ void fm_engine_cloud_use(const struct fm_tier_cloud *tier)
 
 static const struct fm_tier_cloud *find_plugin(enum fastmap_verbosity verbosity)
 {
-    char path[PATH_MAX];
+    const char *why;
     const struct fm_tier_cloud *tier = atomic_load(&plugin);
     if (tier != NULL)
         return tier;
-    (void)fm_program_companion("fastmap-cloud.so", path);
-    void *opened = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    tier = opened != NULL ? dlsym(opened, "fm_cloud_tier") : NULL;
-    if (tier != NULL && tier->version == FM_TIER_CLOUD_VERSION)
-        return tier;
-    fm_base_log(
-        verbosity, FASTMAP_VERBOSITY_QUIET,
-        "the plugin fastmap-cloud.so does not load (%s): install or rebuild fastmap with curl "
-        "and OpenSSL; maps run without the cloud",
-        opened == NULL ? dlerror() : "another version");
-    return NULL;
+    tier = fm_program_companion_plugin("fastmap-cloud.so", "fm_cloud_tier", FM_TIER_CLOUD_VERSION,
+                                       &why);
+    if (tier == NULL)
+        fm_base_log(verbosity, FASTMAP_VERBOSITY_QUIET,
+                    "the plugin fastmap-cloud.so does not load (%s): install or rebuild fastmap "
+                    "with curl and OpenSSL; maps run without the cloud",
+                    why);
+    return tier;
 }
 
 static struct fm_engine_cloud *make(struct fastmap_session *session)

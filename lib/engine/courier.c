@@ -126,8 +126,7 @@ static struct fm_engine_piece *flying_as(const struct fm_engine_cloud *cloud, ui
    that it carries so much at least. */
 static void note_link(struct fm_engine_cloud *cloud, double rate)
 {
-    const double in = (double)cloud->offer.in_size, out = (double)cloud->offer.out_size;
-    const double carried = rate * (in > out ? in : out);
+    const double carried = rate * fm_engine_purse_bytes(cloud);
     const double could = cloud->grant.vcpus * 1e9 / cloud->group->sched.cost_ns;
     if (carried > 0 && (carried > cloud->bytes_per_s || rate < HELD_UP * could))
         cloud->bytes_per_s = carried;
@@ -136,10 +135,9 @@ static void note_link(struct fm_engine_cloud *cloud, double rate)
 /* Too short a map to be rated: what it has moved at all. */
 static void note_moved(struct fm_engine_cloud *cloud, uint64_t begun)
 {
-    const double in = (double)cloud->offer.in_size, out = (double)cloud->offer.out_size;
     const double seconds =
         fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9 - cloud->account.round_trip;
-    const double carried = (double)cloud->computed * (in > out ? in : out) / seconds;
+    const double carried = (double)cloud->computed * fm_engine_purse_bytes(cloud) / seconds;
     if (seconds > 0 && carried > cloud->bytes_per_s)
         cloud->bytes_per_s = carried;
 }

@@ -68,12 +68,20 @@ static double charged_ns(const struct fm_engine_cloud *cloud)
     return cloud->cost_s > 0 ? cloud->cost_s * 1e9 : owner_cost_ns(cloud);
 }
 
+static double larger(size_t in_size, size_t out_size)
+{
+    return (double)(in_size > out_size ? in_size : out_size);
+}
+
+double fm_engine_purse_bytes(const struct fm_engine_cloud *cloud)
+{
+    return larger(cloud->offer.in_size, cloud->offer.out_size);
+}
+
 static double transport_ns(const struct fm_engine_cloud *cloud)
 {
-    const double in = (double)cloud->offer.in_size, out = (double)cloud->offer.out_size;
-    const double bytes = in > out ? in : out; /* both ways at once */
     const double per_s = cloud->bytes_per_s > 0 ? cloud->bytes_per_s : BYTES_PER_S;
-    return bytes / per_s * 1e9;
+    return fm_engine_purse_bytes(cloud) / per_s * 1e9;
 }
 
 /* Time an element at the service, all its vCPUs and the way there and back together. */
@@ -198,7 +206,7 @@ void fm_engine_purse_foresee(const struct fastmap_session *session, const struct
     double saved_s;
     const int most = session->settings.max_cloud_workers;
     to->vcpus = most > 0 && most < account->vcpus ? most : account->vcpus;
-    const double moving = (double)(map->in_size + map->out_size) / BYTES_PER_S * 1e9;
+    const double moving = larger(map->in_size, map->out_size) / BYTES_PER_S * 1e9;
     const double computing = cost_ns / (to->vcpus > 0 ? to->vcpus : 1);
     const struct fm_sched_offer of = {
         .left = map->n,
@@ -301,20 +309,15 @@ bool fm_engine_purse_gains(const struct fm_engine_cloud *cloud)
 
 static size_t span_bound(const struct fm_engine_cloud *cloud)
 {
-    const size_t in = cloud->offer.in_size;
-    const size_t out = cloud->offer.out_size;
-    const size_t most = in > out ? in : out;
-    const size_t fit = most > 0 ? cloud->grant.span_bytes / most : SIZE_MAX;
-    return fit;
+    const size_t bytes = (size_t)fm_engine_purse_bytes(cloud);
+    return bytes > 0 ? cloud->grant.span_bytes / bytes : SIZE_MAX;
 }
 
 /* How many elements more the link is trusted with: what has come back shows what it carries, and what is on a
    slow one cannot be taken back. */
 static size_t window(const struct fm_engine_cloud *cloud)
 {
-    const double bytes =
-        (double)(cloud->offer.in_size > cloud->offer.out_size ? cloud->offer.in_size
-                                                              : cloud->offer.out_size);
+    const double bytes = fm_engine_purse_bytes(cloud);
     if (bytes <= 0)
         return SIZE_MAX;
     const double known = cloud->bytes_per_s * (cloud->account.round_trip + WINDOW_S);

@@ -78,16 +78,15 @@ static int launched_size(void)
 
 static const struct fm_tier_ranks *find_tier(const struct flavour *flavour, char *why, size_t bytes)
 {
-    char path[PATH_MAX];
-    (void)fm_program_companion(flavour->plugin, path);
-    void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    const struct fm_tier_ranks *tier = plugin != NULL ? dlsym(plugin, "fm_mpi_tier") : NULL;
-    if (tier != NULL && tier->version == FM_TIER_RANKS_VERSION)
-        return tier;
-    (void)snprintf(why, bytes,
-                   "the plugin %s for %s does not load (%s): install or rebuild fastmap with it",
-                   flavour->plugin, flavour->name, plugin == NULL ? dlerror() : "another version");
-    return NULL;
+    const char *reason;
+    const struct fm_tier_ranks *tier =
+        fm_program_companion_plugin(flavour->plugin, "fm_mpi_tier", FM_TIER_RANKS_VERSION, &reason);
+    if (tier == NULL)
+        (void)snprintf(
+            why, bytes,
+            "the plugin %s for %s does not load (%s): install or rebuild fastmap with it",
+            flavour->plugin, flavour->name, reason);
+    return tier;
 }
 
 /* ---- The neighbours ---- */

@@ -27,3 +27,18 @@ bool fm_program_companion(const char *name, char path[PATH_MAX])
     }
     return is_at(path, FM_PLUGIN_DIR, (int)strlen(FM_PLUGIN_DIR), "", name);
 }
+
+const void *fm_program_companion_plugin(const char *name, const char *table, int version,
+                                        const char **why)
+{
+    char path[PATH_MAX];
+    int found;
+    (void)fm_program_companion(name, path);
+    void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const void *address = plugin != NULL ? dlsym(plugin, table) : NULL;
+    *why = plugin == NULL ? dlerror() : "another version";
+    if (address == NULL)
+        return NULL;
+    memcpy(&found, address, sizeof found);
+    return found == version ? address : NULL;
+}

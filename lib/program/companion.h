@@ -10,4 +10,9 @@
    where it was configured to be. False: there is none; path then says where it should be. */
 bool fm_program_companion(const char *name, char path[PATH_MAX]);
 
+/* Opens a plugin among them, for good, and returns its table, of which the first member is an int: its
+   version. NULL: it does not load or is another version; why says which. Threads: any. */
+const void *fm_program_companion_plugin(const char *name, const char *table, int version,
+                                        const char **why);
+
 #endif
