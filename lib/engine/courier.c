@@ -217,7 +217,7 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
         note_rate(cloud, answer);
     cloud->raised |= answer->raised;
     fm_engine_pieces_landed(cloud, piece, answer);
-    if (cloud->group != NULL &&
+    if (is_on(cloud) &&
         (answer->status == FM_TIER_CLOUD_CUT || answer->status == FM_TIER_CLOUD_DIED ||
          answer->status == FM_TIER_CLOUD_OVER))
         end_with(cloud, answer->why);
