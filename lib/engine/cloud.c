@@ -3,7 +3,6 @@
 #include "engine/cloud.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "program/companion.h"
@@ -202,7 +201,6 @@ static struct fm_engine_cloud *make(struct fastmap_session *session)
     struct fm_engine_cloud *cloud = tier != NULL ? calloc(1, sizeof *cloud) : NULL;
     if (cloud == NULL)
         return NULL;
-    cloud->process = getpid();
     cloud->session = session;
     cloud->tier = tier;
     cloud->service = (struct fm_tier_cloud_service){
@@ -221,8 +219,7 @@ static struct fm_engine_cloud *make(struct fastmap_session *session)
 
 struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session)
 {
-    if (session->settings.secret == NULL || session->settings.cloud_url == NULL ||
-        session->settings.exec_policy == FASTMAP_EXEC_POLICY_LOCAL)
+    if (!fm_engine_cloud_is_set(session))
         return NULL;
     pthread_mutex_lock(&making);
     if (session->cloud == NULL && !session->no_cloud) {
@@ -231,8 +228,7 @@ struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session)
     }
     struct fm_engine_cloud *cloud = session->cloud;
     pthread_mutex_unlock(&making);
-    /* The child of a fork has no courier. */
-    return cloud != NULL && cloud->process == getpid() ? cloud : NULL;
+    return cloud != NULL && !cloud->orphaned ? cloud : NULL;
 }
 
 void fm_engine_cloud_end(struct fm_engine_cloud *cloud)
@@ -245,9 +241,18 @@ void fm_engine_cloud_end(struct fm_engine_cloud *cloud)
         at = &(*at)->next;
     *at = cloud->next;
     pthread_mutex_unlock(&making);
-    fm_engine_courier_end(cloud);
-    pthread_cond_destroy(&cloud->changed);
+    if (!cloud->orphaned) { /* else somebody waits for `changed`, in another process */
+        fm_engine_courier_end(cloud);
+        pthread_cond_destroy(&cloud->changed);
+    }
     free(cloud);
+}
+
+void fm_engine_cloud_after_fork(void)
+{
+    pthread_mutex_init(&making, NULL);
+    for (struct fm_engine_cloud *cloud = all; cloud != NULL; cloud = cloud->next)
+        cloud->orphaned = true;
 }
 
 void fm_engine_cloud_exit(void)

@@ -62,7 +62,7 @@ enum fm_engine_cloud_state {
 
 struct fm_engine_cloud {
     struct fm_engine_cloud *next; /* of all in the process */
-    pid_t process;                /* that the courier runs in */
+    bool orphaned;                /* by a fork: its courier runs in another process */
     struct fm_engine_world *world;
     struct fastmap_session *session;
     const struct fm_tier_cloud *tier;
@@ -117,7 +117,17 @@ struct fm_engine_cloud {
 
 /* ---- cloud.c ---- */
 
-/* The session's cloud, or NULL: no token, no URL, policy LOCAL, no plugin (said once). Without the mutex. */
+/* Whether the session asks for one. Costs nothing. */
+static inline bool fm_engine_cloud_is_set(const struct fastmap_session *session)
+{
+    return session->settings.secret != NULL && session->settings.cloud_url != NULL &&
+           session->settings.exec_policy != FASTMAP_EXEC_POLICY_LOCAL;
+}
+
+/* After fork(), in the child: there are no couriers. */
+void fm_engine_cloud_after_fork(void);
+
+/* The session's cloud, or NULL: none is set, no plugin (said once). Without the mutex. */
 struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session);
 
 /* For tests: what is used instead of the plugin. */

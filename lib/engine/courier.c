@@ -7,7 +7,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -359,7 +358,7 @@ bool fm_engine_courier_start(struct fm_engine_cloud *cloud)
 
 void fm_engine_courier_end(struct fm_engine_cloud *cloud)
 {
-    if (!cloud->made || cloud->process != getpid())
+    if (!cloud->made || cloud->orphaned)
         return;
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->ending = true;

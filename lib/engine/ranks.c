@@ -339,8 +339,8 @@ int fm_engine_ranks_run(struct fm_engine_world *world, struct fastmap_session *s
             "a replicated map has %zu elements of %zu bytes: at most %d of each; use "
             "spread OWNED, or several maps",
             map->n, map->out_size, INT_MAX);
-    fm_engine_terms(&owned, &group.terms);
     group.opening_bytes = fm_engine_opening_make(&owned, &group.opening);
+    fm_engine_terms(&owned, &group.opening, &group.terms);
     return run_alone(&group, 0, report);
 }
 

@@ -46,6 +46,7 @@ static void after_fork_child(void)
     fm_engine_policy_after_fork();
     fm_engine_keeper_after_fork();
     fm_engine_world_after_fork();
+    fm_engine_cloud_after_fork();
     fm_local_after_fork();
     fm_process_after_fork();
 }

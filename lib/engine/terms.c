@@ -12,9 +12,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "engine/map.h"
-#include "program/module.h"
-
 #define WHOLE_BYTES ((size_t)4 << 20) /* up to here all of a block is read, 0.4 ms */
 #define SAMPLE_BYTES ((size_t)4096)
 #define SAMPLES 1024
@@ -22,15 +19,11 @@
 /* Bits of the options. */
 enum { BLOCK = 1, SPREAD = 2, ON_ERROR = 4 };
 
-static uint64_t function_name(const void *function)
+static uint64_t function_name(const struct fm_engine_opening *opening)
 {
-    const char *module;
-    uint64_t offset;
-    if (!fm_program_find(function, &module, &offset))
-        return 0;
-    const char *slash = strrchr(module, '/');
-    const char *name = slash != NULL ? slash + 1 : module; /* "" for the executable */
-    return XXH3_64bits_withSeed(name, strlen(name), offset);
+    const char *slash = strrchr(opening->path, '/');
+    const char *name = slash != NULL ? slash + 1 : opening->path; /* "" for the executable */
+    return opening->located != 0 ? XXH3_64bits_withSeed(name, strlen(name), opening->offset) : 0;
 }
 
 static uint64_t block_name(const char *block, size_t size)
@@ -44,10 +37,11 @@ static uint64_t block_name(const char *block, size_t size)
     return name;
 }
 
-void fm_engine_terms(const struct fastmap_map *map, struct fm_engine_terms *terms)
+void fm_engine_terms(const struct fastmap_map *map, const struct fm_engine_opening *opening,
+                     struct fm_engine_terms *terms)
 {
     *terms = (struct fm_engine_terms){
-        .function = function_name(fm_engine_function(map)),
+        .function = function_name(opening),
         .in_size = map->in_size,
         .out_size = map->out_size,
         .options = (uint64_t)map->on_error * ON_ERROR + (uint64_t)map->spread * SPREAD +

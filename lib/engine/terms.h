@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/opening.h"
+
 #define FM_ENGINE_TERMS_POINTER UINT64_MAX
 
 struct fm_engine_terms {
@@ -23,7 +25,9 @@ struct fm_engine_terms {
     uint64_t shared_size; /* or POINTER: only this process can follow it */
 };
 
-void fm_engine_terms(const struct fastmap_map *map, struct fm_engine_terms *terms);
+/* opening: the map's, which says where its function is. */
+void fm_engine_terms(const struct fastmap_map *map, const struct fm_engine_opening *opening,
+                     struct fm_engine_terms *terms);
 
 /* What options say. */
 enum fastmap_on_error fm_engine_terms_on_error(const struct fm_engine_terms *terms);

@@ -269,12 +269,12 @@ static int search_world(enum fastmap_verbosity verbosity)
 struct fm_engine_world *fm_engine_world(const struct fastmap_session *session)
 {
     int is = atomic_load_explicit(&found, memory_order_acquire);
-    if ((is == ALONE && session->settings.secret == NULL) || fm_local_inside())
+    if ((is == ALONE && !fm_engine_cloud_is_set(session)) || fm_local_inside())
         return NULL;
     if (is == UNKNOWN)
         is = search_world(session->settings.verbosity);
     if (is == ALONE)
-        return fm_engine_cloud_of((struct fastmap_session *)session) != NULL ? &world : NULL;
+        return fm_engine_cloud_is_set(session) ? &world : NULL;
     return session->settings.ranks != FASTMAP_RANKS_OFF && world.tier->is_up() ? &world : NULL;
 }
 
@@ -299,10 +299,10 @@ static const char *why_not(const struct fastmap_map *map)
 }
 
 /* A map that the cloud could not help with is computed as if there were none; so are maps beside another. */
-static bool might_fly(struct fm_engine_world *here, const struct fastmap_session *session,
+static bool might_fly(struct fm_engine_world *here, struct fastmap_session *session,
                       const struct fastmap_map *map)
 {
-    if (map->n < 2 || !fm_engine_purse_might(session, map))
+    if (map->n < 2 || !fm_engine_purse_might(session, map) || fm_engine_cloud_of(session) == NULL)
         return false;
     pthread_mutex_lock(&here->mutex);
     const bool busy = here->busy;
@@ -310,7 +310,7 @@ static bool might_fly(struct fm_engine_world *here, const struct fastmap_session
     return !busy;
 }
 
-bool fm_engine_world_can(struct fm_engine_world *here, const struct fastmap_session *session,
+bool fm_engine_world_can(struct fm_engine_world *here, struct fastmap_session *session,
                          const struct fastmap_map *map)
 {
     static _Atomic bool said;

@@ -45,7 +45,7 @@ struct fm_engine_world *fm_engine_world(const struct fastmap_session *session);
 
 /* Whether the world's ranks can take part in the map, and where there are none, whether the cloud might; says
    once where ranks cannot. */
-bool fm_engine_world_can(struct fm_engine_world *here, const struct fastmap_session *session,
+bool fm_engine_world_can(struct fm_engine_world *here, struct fastmap_session *session,
                          const struct fastmap_map *map);
 
 /* Notes what a neighbour does. */
