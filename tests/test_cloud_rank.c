@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -334,4 +335,27 @@ TEST(a_person_is_asked_on_the_terminal_while_the_map_goes_on)
     CHECK_EQ_SIZE(dialog("no\n", NULL), 0);
     CHECK_TRUE(dialog("maybe\n", "YES\n") > 0, "yes was not heard after an unclear answer");
     CHECK_EQ_SIZE(dialog("\004", NULL), 0); /* the end of input */
+}
+
+/* ---- fork() ---- */
+
+TEST(the_child_of_a_fork_has_no_cloud_and_ends_its_sessions)
+{
+    if (UNDER_TSAN)
+        SKIP("no fork beside running threads under ThreadSanitizer");
+    stand_in_is(STAND_IN_FINE, 8, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    (void)run(session, 900, 2000000, 0);
+    const int connects = atomic_load(&stand_in.connects);
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        const struct fastmap_report report = run(session, 300, 2000000, 0);
+        const bool alone = report.cloud == 0 && atomic_load(&stand_in.connects) == connects;
+        _exit(alone && fastmap_finalize(session) == 0 ? 0 : 1);
+    }
+    int status = -1;
+    CHECK_TRUE(waitpid(child, &status, 0) == child, "no child");
+    CHECK_EQ_INT(status, 0);
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
 }

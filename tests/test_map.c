@@ -31,14 +31,6 @@
 #include <xmmintrin.h>
 #endif
 
-#if defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1, THREAD_SANITIZER = 1 };
-#elif defined(__SANITIZE_ADDRESS__)
-enum { SANITIZED = 1, THREAD_SANITIZER = 0 };
-#else
-enum { SANITIZED = 0, THREAD_SANITIZER = 0 };
-#endif
-
 /* ---- Help -------------------------------------------------------------------------------------- */
 
 static void end_session(struct fastmap_session *session)
@@ -749,7 +741,7 @@ TEST(results_are_those_of_the_plain_loop_byte_for_byte)
     static const size_t sizes[] = {1, 2, 3, 4, 7, 8, 9, 16, 31, 64, 77, 100};
     static const size_t ns[] = {0, 1, 2, 3, 5, 8, 31, 64, 100, 333, 1000, 2048, 4999, 5000};
     enum { SIZES = sizeof sizes / sizeof *sizes, NS = sizeof ns / sizeof *ns };
-    const int rounds = SANITIZED ? 40 : 160;
+    const int rounds = UNDER_SANITIZER ? 40 : 160;
     struct kitchen *k = malloc(sizeof *k);
     struct fastmap_session *sessions[4];
     uint64_t chance = 5;
@@ -920,7 +912,7 @@ TEST(maps_nest_three_deep_in_functions_and_blocks)
     CHECK_EQ_SIZE(fastmap_index(), SIZE_MAX);
     for (int w = 0; w < 4; w++) {
         struct fastmap_session *session = session_of(widths[w]);
-        for (int round = 0; round < (SANITIZED ? 10 : 50) && check_nested(session); round++)
+        for (int round = 0; round < (UNDER_SANITIZER ? 10 : 50) && check_nested(session); round++)
             ;
         end_session(session);
     }
@@ -957,7 +949,7 @@ enum { CALLERS = 8 };
 
 static void *nesting_caller(void *session)
 {
-    for (int round = 0; round < (SANITIZED ? 3 : 20); round++)
+    for (int round = 0; round < (UNDER_SANITIZER ? 3 : 20); round++)
         if (!check_nested(session))
             break;
     return NULL;
@@ -985,7 +977,7 @@ enum { CHILD_GOOD = 17 };
 static void limit_child(void)
 {
     signal(SIGALRM, SIG_DFL);
-    alarm(SANITIZED ? 60 : 20);
+    alarm(UNDER_SANITIZER ? 60 : 20);
 }
 
 static void check_child(pid_t child)
@@ -1017,7 +1009,7 @@ static void run_child_in_line(struct fastmap_session *session)
 static void run_child(struct fastmap_session *session)
 {
     limit_child();
-    if (THREAD_SANITIZER)
+    if (UNDER_TSAN)
         run_child_in_line(session);
     int out[8] = {0};
     const int ms = 20;
