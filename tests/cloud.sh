@@ -8,18 +8,10 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 daemon=$builddir/fastmapd
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
-for tool in curl openssl; do
-    found $tool || {
-        echo "1..0 # SKIP $tool is not installed (Debian: $tool)"
-        exit 0
-    }
-done
+needs curl openssl
 cd "$tap_scratch" || exit 1
 start --first_credit 1
-kill -0 "$pid" 2>/dev/null || {
-    echo "1..0 # SKIP no sandbox here: $(tail -n 1 log)"
-    exit 0
-}
+needs_sandbox
 plan 18
 
 # map NAME N MILLISECONDS VARIABLE...: outputs in NAME.out, sentences in NAME.err.
@@ -29,6 +21,28 @@ map() {
     env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" \
         FASTMAP_SECRET="$FASTMAP_TOKEN" FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD "$@" \
         timeout 120 "$builddir/tests/cloud_map" "$count" "$cost" >"$name.out" 2>"$name.err"
+}
+
+# until_true COMMAND...: waits for it, for ten seconds at most.
+until_true() {
+    tries=0
+    until "$@" || [ $tries -ge 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+}
+
+# all_closed, more_spans: what the service has come to.
+all_closed() {
+    test "$(grep -c event=map-closed log)" -eq "$(grep -c event=map-opened log)"
+}
+
+more_spans() {
+    test "$(spans)" -gt "$before"
+}
+
+spans() {
+    admin status | awk '/spans done/ { print $3 }'
 }
 
 # said NAME WORD: cloud, of, dollars or seconds.
@@ -47,7 +61,7 @@ map cloud 400 1 FASTMAP_EXEC_POLICY=CLOUD
 expect "CLOUD has the results of this machine, byte for byte" same cloud
 expect_text "and computes everything there" "$(said cloud cloud)" 400
 cp cloud.err why
-sleep 1
+until_true all_closed
 before=$(call GET /v1/account | word balance)
 expect "the report's dollars are what the account has paid" \
     test "$(said cloud dollars | tr -d .)" = "$(printf '%010d' $((1000000000 - before)))"
@@ -84,12 +98,13 @@ else
 fi
 
 # The program ends as soon as it has its results.
-sleep 1
+until_true all_closed
 expect_text "every map that was opened is closed again" "$(grep -c event=map-closed log)" \
     "$(grep -c event=map-opened log)"
 
+before=$(spans)
 map killed 4000 1 FASTMAP_EXEC_POLICY=CLOUD &
-sleep 2
+until_true more_spans
 stop -KILL
 wait $!
 head -c 3200 killed.out >first.out

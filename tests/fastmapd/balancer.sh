@@ -8,12 +8,7 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
 PATH=$PATH:/usr/sbin
-for tool in curl openssl nginx; do
-    found $tool || {
-        echo "1..0 # SKIP $tool is not installed (Debian: $tool)"
-        exit 0
-    }
-done
+needs curl openssl nginx
 modules=/usr/lib/nginx/modules
 [ -e $modules/ngx_stream_module.so ] || {
     echo "1..0 # SKIP nginx has no stream module (Debian: libnginx-mod-stream)"

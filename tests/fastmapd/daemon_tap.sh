@@ -9,6 +9,24 @@ daemon=${daemon:-$fake}
 folder=$tap_scratch/state
 pid=
 
+# needs TOOL...: the test is skipped where one is missing.
+needs() {
+    for tool in "$@"; do
+        found "$tool" || {
+            echo "1..0 # SKIP $tool is not installed (Debian: $tool)"
+            exit 0
+        }
+    done
+}
+
+# needs_sandbox: the test is skipped where the daemon that was just started did not stay, for want of one.
+needs_sandbox() {
+    kill -0 "$pid" 2>/dev/null || {
+        echo "1..0 # SKIP no sandbox here: $(tail -n 1 "$tap_scratch/log")"
+        exit 0
+    }
+}
+
 # start [FLAG...]: returns when it listens. $FASTMAP_URL and, for a fresh ledger, $FASTMAP_TOKEN are set.
 start() {
     rm -f "$folder/url"

@@ -8,12 +8,7 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/tap.sh"
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
-for tool in curl openssl timeout; do
-    found $tool || {
-        echo "1..0 # SKIP $tool is not installed (Debian: $tool)"
-        exit 0
-    }
-done
+needs curl openssl timeout
 plan 26
 cd "$tap_scratch" || exit 1
 start --header_s 1 --body_s 1 --keep_s 2 --request_s 3 --attempts 5 --span_bytes 4K --connections_address 64

@@ -9,18 +9,10 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 daemon=$builddir/fastmapd
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
-for tool in curl openssl; do
-    found $tool || {
-        echo "1..0 # SKIP $tool is not installed (Debian: $tool)"
-        exit 0
-    }
-done
+needs curl openssl
 cd "$tap_scratch" || exit 1
 start --first_credit 1
-kill -0 "$pid" 2>/dev/null || {
-    echo "1..0 # SKIP no sandbox here: $(tail -n 1 log)"
-    exit 0
-}
+needs_sandbox
 plan 13
 shim=$(find "$builddir/.libs" "$builddir/lib" -name fastmap-worker.so 2>/dev/null | head -n 1)
 

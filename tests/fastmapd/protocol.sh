@@ -8,12 +8,7 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/tap.sh"
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
-for tool in curl openssl; do
-    found $tool || {
-        echo "1..0 # SKIP $tool is not installed (Debian: $tool)"
-        exit 0
-    }
-done
+needs curl openssl
 plan 14
 cd "$tap_scratch" || exit 1
 page=$srcdir/docs/PROTOCOL.md
