@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "program/module.h"
 #include "program/program.h"
+#include "shim.h"
 #include "stats.h"
 
 #define MIB ((size_t)1 << 20)
@@ -60,17 +61,6 @@ static void need(int is_fine, const char *what)
 }
 
 /* ---- The client's side ---- */
-
-static const char *shim(void)
-{
-    static char path[PATH_MAX];
-    const ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    path[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(path, '/');
-    const size_t end = slash != NULL ? (size_t)(slash - path) : 0;
-    snprintf(path + end, PATH_MAX - end, "/../.libs/fastmap-worker.so");
-    return path;
-}
 
 static void upload_file(const char *account, const struct fm_program_file *file)
 {
@@ -261,7 +251,7 @@ int main(void)
     char folder[] = "/tmp/fastmapd-bench.XXXXXX", command[64];
     need(fmd_pool_open(&config, &pool) == 0, "pool");
     need(mkdtemp(folder) != NULL && fmd_store_open(folder, &limits, &store) == 0, "store");
-    need(fm_program_gather(NULL, shim(), &program) == 0, "program");
+    need(fm_program_gather(NULL, bench_shim(), &program) == 0, "program");
     upload("a0");
     printf("confinement        %s\n", fmd_pool_confinement(pool));
     printf("program            %8.1f MB in %zu files\n", (double)program.bytes / 1e6,

@@ -86,7 +86,7 @@ if HAVE_OPENSSL
 bench_programs += bench/program
 EXTRA_PROGRAMS += bench/program
 endif
-bench_program_SOURCES = bench/program.c
+bench_program_SOURCES = bench/program.c bench/shim.h
 bench_program_LDADD = bench/libbench.la libfastmap.la libfastmap-program.la libfastmap-internal.la -lm
 bench_program_LDFLAGS = $(AM_LDFLAGS) -no-install
 
@@ -109,7 +109,7 @@ if HAVE_SERVICE
 bench_programs += bench/caged
 EXTRA_PROGRAMS += bench/caged
 endif
-bench_caged_SOURCES = bench/caged.c
+bench_caged_SOURCES = bench/caged.c bench/shim.h
 bench_caged_LDADD = bench/libbench.la libfastmap.la libfastmapd-pool.la libfastmap-internal.la -lm
 bench_caged_LDFLAGS = $(AM_LDFLAGS) -no-install
 

@@ -4,6 +4,7 @@
  * nothing of them is known, in the next process (the cache's file is read), and again in the same process.
  */
 #include "clock.h"
+#include "shim.h"
 #include "stats.h"
 
 #include <fastmap.h>
@@ -80,21 +81,10 @@ static void print_speed(void)
            1e-9 * (double)FILE_BYTES / bench_quantile(seconds, rounds, 0.25));
 }
 
-static const char *shim(void)
-{
-    static char path[PATH_MAX];
-    const ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    path[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(path, '/');
-    const size_t end = slash != NULL ? (size_t)(slash - path) : 0;
-    snprintf(path + end, PATH_MAX - end, "/../.libs/fastmap-worker.so");
-    return path;
-}
-
 static double gather_once(struct fm_program *program)
 {
     const double start = bench_now();
-    if (fm_program_gather(NULL, shim(), program) != 0)
+    if (fm_program_gather(NULL, bench_shim(), program) != 0)
         fail(fm_base_last_error());
     return bench_now() - start;
 }

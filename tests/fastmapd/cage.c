@@ -227,3 +227,16 @@ const char *cage_status(enum fmd_span_status status)
                                         "lost", "refused", "failed", "closed"};
     return names[status];
 }
+
+void cage_try(struct cage *cage, const char *function, uint64_t first, uint64_t count,
+              const char *in, uint64_t cpu_ns, struct cage_outcome *outcome)
+{
+    struct fmd_map *map = cage_map(cage, "ada", function, 1);
+    if (map == NULL)
+        abort();
+    cage_run(map, first, count, in, cpu_ns, outcome);
+    printf("# %s: %s%s%s\n", cage_status(outcome->result.status), outcome->out,
+           outcome->out[0] != '\0' && outcome->result.sentence[0] != '\0' ? " | " : "",
+           outcome->result.sentence);
+    fmd_pool_map_close(map);
+}

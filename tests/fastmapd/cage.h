@@ -60,4 +60,27 @@ void cage_run(struct fmd_map *map, uint64_t first, uint64_t count, const char *i
 
 const char *cage_status(enum fmd_span_status status);
 
+/* The same in a map of ada's own, and prints what became of it. Without such a function the test ends. */
+void cage_try(struct cage *cage, const char *function, uint64_t first, uint64_t count,
+              const char *in, uint64_t cpu_ns, struct cage_outcome *outcome);
+
+/* For a test program that has a `struct cage cage`, and a has_cage() that opens it once and says in no_cage
+   why it could not. */
+#define NEEDS_CAGE()             \
+    do {                         \
+        if (!has_cage())         \
+            SKIP("%s", no_cage); \
+    } while (0)
+
+/* The element gets nothing, and says so itself. */
+#define GETS_NOTHING(test, function, input)                                   \
+    TEST(test)                                                                \
+    {                                                                         \
+        struct cage_outcome outcome;                                          \
+        NEEDS_CAGE();                                                         \
+        cage_try(&cage, function, 7, 1, input, CPU, &outcome);                \
+        CHECK_EQ_STR(cage_status(outcome.result.status), "done");             \
+        CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out); \
+    }
+
 #endif

@@ -38,19 +38,6 @@ __attribute__((destructor)) static void close_cage(void)
         cage_close(&cage);
 }
 
-static void run_with(const char *function, const char *in, uint64_t cpu_ns,
-                     struct cage_outcome *outcome)
-{
-    struct fmd_map *map = cage_map(&cage, "ada", function, 1);
-    if (map == NULL)
-        abort();
-    cage_run(map, 7, 1, in, cpu_ns, outcome);
-    printf("# %s: %s%s%s\n", cage_status(outcome->result.status), outcome->out,
-           outcome->out[0] != '\0' && outcome->result.sentence[0] != '\0' ? " | " : "",
-           outcome->result.sentence);
-    fmd_pool_map_close(map);
-}
-
 /* After an attack the pool goes on as if nothing had been. */
 static void works_still(void)
 {
@@ -62,30 +49,13 @@ static void works_still(void)
     fmd_pool_map_close(map);
 }
 
-#define NEEDS_CAGE()             \
-    do {                         \
-        if (!has_cage())         \
-            SKIP("%s", no_cage); \
-    } while (0)
-
-/* It gets nothing, and says so itself. */
-#define GETS_NOTHING(test, function, input)                                   \
-    TEST(test)                                                                \
-    {                                                                         \
-        struct cage_outcome outcome;                                          \
-        NEEDS_CAGE();                                                         \
-        run_with(function, input, CPU, &outcome);                             \
-        CHECK_EQ_STR(cage_status(outcome.result.status), "done");             \
-        CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out); \
-    }
-
 /* It gets no more than so much. */
 #define GETS_AT_MOST(test, function, most)                                                     \
     TEST(test)                                                                                 \
     {                                                                                          \
         struct cage_outcome outcome;                                                           \
         NEEDS_CAGE();                                                                          \
-        run_with(function, "", CPU, &outcome);                                                 \
+        cage_try(&cage, function, 7, 1, "", CPU, &outcome);                                    \
         CHECK_EQ_STR(cage_status(outcome.result.status), "done");                              \
         CHECK_TRUE(outcome.out[0] >= '0' && outcome.out[0] <= '9', "%s", outcome.out);         \
         CHECK_TRUE(strtoull(outcome.out, NULL, 10) <= (most), "%s, at most %llu", outcome.out, \
@@ -101,7 +71,7 @@ static void works_still(void)
         char in[32];                                              \
         NEEDS_CAGE();                                             \
         snprintf(in, sizeof in, "%d", (int)getpid());             \
-        run_with(function, in, CPU, &outcome);                    \
+        cage_try(&cage, function, 7, 1, in, CPU, &outcome);       \
         CHECK_EQ_STR(cage_status(outcome.result.status), "died"); \
         CHECK_EQ_INT(outcome.result.crash_signal, SIGSYS);        \
         CHECK_EQ_SIZE(outcome.result.crash_index, 7);             \
@@ -113,7 +83,7 @@ static void works_still(void)
     {                                                             \
         struct cage_outcome outcome;                              \
         NEEDS_CAGE();                                             \
-        run_with(function, "", CPU, &outcome);                    \
+        cage_try(&cage, function, 7, 1, "", CPU, &outcome);       \
         CHECK_EQ_STR(cage_status(outcome.result.status), "lost"); \
         CHECK_EQ_SIZE(outcome.result.computed, 0);                \
         works_still();                                            \
@@ -129,7 +99,7 @@ TEST(files_of_the_host_cannot_be_read)
     snprintf(secret, sizeof secret, "%s/secret", cage.folder);
     FILE *file = fopen(secret, "w");
     CHECK_TRUE(file != NULL && fputs("secret", file) >= 0 && fclose(file) == 0, "%s", secret);
-    run_with("read_files", secret, CPU, &outcome);
+    cage_try(&cage, "read_files", 7, 1, secret, CPU, &outcome);
     CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out);
     unlink(secret);
 }
@@ -138,7 +108,7 @@ TEST(files_cannot_be_written_but_in_its_own_tmp)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("write_files", cage.program.files[0].path, CPU, &outcome);
+    cage_try(&cage, "write_files", 7, 1, cage.program.files[0].path, CPU, &outcome);
     CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out);
 }
 
@@ -148,7 +118,7 @@ TEST(its_root_has_its_program_and_nothing_else)
     static const char *const others[] = {" /proc ", " /dev ",  " /sys ", " /etc ",
                                          " /var ",  " /root ", " /run "};
     NEEDS_CAGE();
-    run_with("list_root", "", CPU, &outcome);
+    cage_try(&cage, "list_root", 7, 1, "", CPU, &outcome);
     CHECK_CONTAINS(outcome.out, " /tmp ");
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         CHECK_TRUE(strstr(outcome.out, others[i]) == NULL, "%s in%s", others[i], outcome.out);
@@ -165,7 +135,7 @@ TEST(other_processes_are_not_seen)
     char host[32];
     NEEDS_CAGE();
     snprintf(host, sizeof host, "%d", (int)getpid());
-    run_with("see_processes", host, CPU, &outcome);
+    cage_try(&cage, "see_processes", 7, 1, host, CPU, &outcome);
     CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out);
     CHECK_CONTAINS(outcome.out, " pid 1, parent 0;");
 }
@@ -176,7 +146,7 @@ TEST(no_signal_goes_outside)
     char host[32];
     NEEDS_CAGE();
     snprintf(host, sizeof host, "%d", (int)getpid());
-    run_with("signal_others", host, CPU, &outcome);
+    cage_try(&cage, "signal_others", 7, 1, host, CPU, &outcome);
     CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out);
 }
 
@@ -189,7 +159,7 @@ TEST(nothing_can_be_connected_to)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("connect_anywhere", "22", CPU, &outcome);
+    cage_try(&cage, "connect_anywhere", 7, 1, "22", CPU, &outcome);
     CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out);
 }
 
@@ -205,7 +175,7 @@ TEST(it_executes_nothing_after_its_start)
     for (size_t i = 0; i < cage.program.count; i++)
         if (cage.program.files[i].role == FM_WIRE_ROLE_LOADER)
             loader = cage.program.files[i].path;
-    run_with("execute", loader, CPU, &outcome);
+    cage_try(&cage, "execute", 7, 1, loader, CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "done");
     CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out);
 }
@@ -223,7 +193,7 @@ TEST(it_has_no_other_descriptors)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("list_descriptors", "", CPU, &outcome);
+    cage_try(&cage, "list_descriptors", 7, 1, "", CPU, &outcome);
     CHECK_EQ_STR(outcome.out, "none: 0 1 2 3 4 ");
 }
 
@@ -232,7 +202,7 @@ TEST(its_environment_is_clean)
     struct cage_outcome outcome;
     NEEDS_CAGE();
     setenv("FASTMAPD_TEST_SECRET", "secret", 1);
-    run_with("list_variables", "", CPU, &outcome);
+    cage_try(&cage, "list_variables", 7, 1, "", CPU, &outcome);
     CHECK_TRUE(strstr(outcome.out, "secret") == NULL, "%s", outcome.out);
     CHECK_CONTAINS(outcome.out, "OMP_NUM_THREADS=1");
 }
@@ -241,7 +211,7 @@ TEST(it_gains_no_rights)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("gain_rights", "", CPU, &outcome);
+    cage_try(&cage, "gain_rights", 7, 1, "", CPU, &outcome);
     CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out);
     CHECK_CONTAINS(outcome.out, "uid 1000, host fastmap");
 }
@@ -261,7 +231,7 @@ TEST(calls_of_32_bits_kill)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("call_32_bits", "", CPU, &outcome);
+    cage_try(&cage, "call_32_bits", 7, 1, "", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status),
                  "died"); /* by SIGSYS, or SIGSEGV where there are none */
 }
@@ -273,7 +243,7 @@ TEST(an_endless_element_is_cut_off_when_its_cpu_time_is_used_up)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("loop", "!", 100 * MS, &outcome);
+    cage_try(&cage, "loop", 7, 1, "!", 100 * MS, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "cut");
     CHECK_TRUE(outcome.result.cpu_ns >= 100 * MS, "%llu ns",
                (unsigned long long)outcome.result.cpu_ns);
@@ -284,11 +254,11 @@ TEST(cpu_time_is_measured_whatever_the_worker_says)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("work", "60", CPU, &outcome); /* its RESULT says 1 ns */
+    cage_try(&cage, "work", 7, 1, "60", CPU, &outcome); /* its RESULT says 1 ns */
     CHECK_EQ_STR(outcome.out, "worked");
     CHECK_TRUE(outcome.result.cpu_ns >= 60 * MS, "%llu ns",
                (unsigned long long)outcome.result.cpu_ns);
-    run_with("work_in_threads", "40", CPU, &outcome);
+    cage_try(&cage, "work_in_threads", 7, 1, "40", CPU, &outcome);
     CHECK_TRUE(outcome.result.cpu_ns >= 80 * MS, "%llu ns",
                (unsigned long long)outcome.result.cpu_ns);
 }
@@ -356,7 +326,7 @@ TEST(output_ends_after_64_kib)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("chatter", "", CPU, &outcome);
+    cage_try(&cage, "chatter", 7, 1, "", CPU, &outcome);
     CHECK_TRUE(strncmp(outcome.out, "none: write: EPIPE", 18) == 0, "%s", outcome.out);
 }
 
@@ -389,10 +359,10 @@ TEST(abort_and_exit_are_told_apart)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("abort_it", "", CPU, &outcome);
+    cage_try(&cage, "abort_it", 7, 1, "", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "died");
     CHECK_TRUE(outcome.result.crash_signal != 0, "signal %d", outcome.result.crash_signal);
-    run_with("exit_it", "3", CPU, &outcome);
+    cage_try(&cage, "exit_it", 7, 1, "3", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "died");
     CHECK_EQ_INT(outcome.result.crash_signal, 0);
     CHECK_EQ_INT(outcome.result.crash_status, 3);
@@ -442,7 +412,7 @@ TEST(a_closed_channel_is_a_lost_span)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("hang_up", "", CPU, &outcome);
+    cage_try(&cage, "hang_up", 7, 1, "", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "lost");
     works_still();
 }

@@ -35,32 +35,14 @@ __attribute__((destructor)) static void close_cage(void)
         cage_close(&cage);
 }
 
-static void run_with(const char *function, uint64_t first, uint64_t count, const char *in,
-                     struct cage_outcome *outcome)
-{
-    struct fmd_map *map = cage_map(&cage, "ada", function, 1);
-    if (map == NULL)
-        abort();
-    cage_run(map, first, count, in, CPU, outcome);
-    printf("# %s: %s | %s\n", cage_status(outcome->result.status), outcome->out,
-           outcome->result.sentence);
-    fmd_pool_map_close(map);
-}
-
-#define NEEDS_CAGE()             \
-    do {                         \
-        if (!has_cage())         \
-            SKIP("%s", no_cage); \
-    } while (0)
-
 TEST(elements_are_computed)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("echo", 0, 10, "hello", &outcome);
+    cage_try(&cage, "echo", 0, 10, "hello", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "done");
     CHECK_EQ_STR(outcome.out, "hello");
-    run_with("echo", 40, 3, "fail", &outcome);
+    cage_try(&cage, "echo", 40, 3, "fail", CPU, &outcome);
     CHECK_EQ_SIZE(outcome.result.failed, 3);
     CHECK_EQ_SIZE(outcome.result.failures[2].first, 42);
     CHECK_EQ_INT(outcome.result.failures[2].code, -7);
@@ -70,7 +52,7 @@ TEST(the_index_is_the_maps_own)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("index_of", 123456789, 4, "", &outcome);
+    cage_try(&cage, "index_of", 123456789, 4, "", CPU, &outcome);
     CHECK_EQ_STR(outcome.out, "123456789");
 }
 
@@ -98,7 +80,7 @@ TEST(a_crash_names_its_element_and_leaves_those_before)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("crash", 100, 9, "", &outcome);
+    cage_try(&cage, "crash", 100, 9, "", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "died");
     CHECK_EQ_INT(outcome.result.crash_signal, SIGSEGV);
     CHECK_EQ_SIZE(outcome.result.crash_index, 103);
@@ -110,7 +92,7 @@ TEST(an_overflow_of_the_stack_is_told_from_other_crashes)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("overflow", 0, 1, "", &outcome);
+    cage_try(&cage, "overflow", 0, 1, "", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "died");
     CHECK_CONTAINS(outcome.result.sentence, "overflowed the stack");
 }
@@ -119,7 +101,7 @@ TEST(an_element_that_calls_exit_is_told)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("leave", 0, 1, "5", &outcome);
+    cage_try(&cage, "leave", 0, 1, "5", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "died");
     CHECK_EQ_INT(outcome.result.crash_status, 5);
     CHECK_CONTAINS(outcome.result.sentence, "exit");
@@ -129,7 +111,7 @@ TEST(maps_inside_elements_work)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("nested", 0, 2, "", &outcome);
+    cage_try(&cage, "nested", 0, 2, "", CPU, &outcome);
     CHECK_EQ_STR(outcome.out, "0 328350");
 }
 

@@ -16,7 +16,7 @@
 
 #define CPU (5000 * MS)
 
-static const char *no_place;
+static const char *no_cage;
 static struct cage cage;
 
 static bool write_to(const char *path, const char *text)
@@ -35,11 +35,11 @@ __attribute__((constructor)) static void forbid_namespaces(void)
     snprintf(users, sizeof users, "1000 %d 1", (int)geteuid());
     snprintf(groups, sizeof groups, "1000 %d 1", (int)getegid());
     if (!fmd_landlock_is_there())
-        no_place = "this kernel has no Landlock";
+        no_cage = "this kernel has no Landlock";
     else if (unshare(CLONE_NEWUSER) != 0 || !write_to("/proc/self/setgroups", "deny") ||
              !write_to("/proc/self/gid_map", groups) || !write_to("/proc/self/uid_map", users) ||
              !write_to("/proc/sys/user/max_user_namespaces", "0"))
-        no_place = "this process may not make a user namespace";
+        no_cage = "this process may not make a user namespace";
 }
 
 __attribute__((destructor)) static void close_cage(void)
@@ -51,48 +51,20 @@ __attribute__((destructor)) static void close_cage(void)
 static bool has_cage(void)
 {
     const struct fmd_pool_config config = cage_config();
-    if (no_place == NULL && cage.pool == NULL &&
-        !cage_open(&cage, &config, "tests/fastmapd/prisoner", &no_place))
-        no_place = no_place != NULL ? no_place : "the program could not be made ready";
-    return no_place == NULL;
+    if (no_cage == NULL && cage.pool == NULL &&
+        !cage_open(&cage, &config, "tests/fastmapd/prisoner", &no_cage))
+        no_cage = no_cage != NULL ? no_cage : "the program could not be made ready";
+    return no_cage == NULL;
 }
-
-static void run_with(const char *function, const char *in, uint64_t cpu_ns,
-                     struct cage_outcome *outcome)
-{
-    struct fmd_map *map = cage_map(&cage, "ada", function, 1);
-    if (map == NULL)
-        abort();
-    cage_run(map, 0, 1, in, cpu_ns, outcome);
-    printf("# %s: %s %s\n", cage_status(outcome->result.status), outcome->out,
-           outcome->result.sentence);
-    fmd_pool_map_close(map);
-}
-
-#define NEEDS_CAGE()              \
-    do {                          \
-        if (!has_cage())          \
-            SKIP("%s", no_place); \
-    } while (0)
 
 TEST(landlock_is_chosen_and_programs_run)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
     CHECK_CONTAINS(fmd_pool_confinement(cage.pool), "Landlock");
-    run_with("echo", "hello", CPU, &outcome);
+    cage_try(&cage, "echo", 0, 1, "hello", CPU, &outcome);
     CHECK_EQ_STR(outcome.out, "hello");
 }
-
-#define GETS_NOTHING(test, function, input)                                   \
-    TEST(test)                                                                \
-    {                                                                         \
-        struct cage_outcome outcome;                                          \
-        NEEDS_CAGE();                                                         \
-        run_with(function, input, CPU, &outcome);                             \
-        CHECK_EQ_STR(cage_status(outcome.result.status), "done");             \
-        CHECK_TRUE(strncmp(outcome.out, "none:", 5) == 0, "%s", outcome.out); \
-    }
 
 static const char *own_pid(void)
 {
@@ -119,10 +91,10 @@ TEST(cpu_time_is_measured_and_cut)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("work_in_threads", "30", CPU, &outcome);
+    cage_try(&cage, "work_in_threads", 0, 1, "30", CPU, &outcome);
     CHECK_TRUE(outcome.result.cpu_ns >= 60 * MS, "%llu ns",
                (unsigned long long)outcome.result.cpu_ns);
-    run_with("loop", "!", 50 * MS, &outcome);
+    cage_try(&cage, "loop", 0, 1, "!", 50 * MS, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "cut");
 }
 
@@ -130,6 +102,6 @@ TEST(it_writes_nowhere)
 {
     struct cage_outcome outcome;
     NEEDS_CAGE();
-    run_with("fill_disk", "", CPU, &outcome);
+    cage_try(&cage, "fill_disk", 0, 1, "", CPU, &outcome);
     CHECK_EQ_STR(outcome.out, "0 bytes");
 }
