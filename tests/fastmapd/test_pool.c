@@ -22,7 +22,7 @@ static bool open_cage(struct cage *cage, struct fmd_pool_config config, const ch
     return opened;
 }
 
-#define NEEDS_CAGE(config)                       \
+#define NEEDS_CAGE_OF(config)                    \
     struct cage cage;                            \
     do {                                         \
         const char *why;                         \
@@ -48,7 +48,7 @@ static void wait_for_workers(const struct cage *cage, uint64_t count)
 
 TEST(a_span_has_the_outputs_and_failures_of_its_elements)
 {
-    NEEDS_CAGE(cage_config());
+    NEEDS_CAGE_OF(cage_config());
     struct cage_outcome outcome;
     struct fmd_map *map = cage_map(&cage, "ada", "echo", 1);
     cage_run(map, 1000, 5, "some text", CPU, &outcome);
@@ -68,7 +68,7 @@ TEST(one_worker_serves_many_spans_and_ends_when_idle)
 {
     struct fmd_pool_config config = cage_config();
     config.idle_ns = 200 * MS;
-    NEEDS_CAGE(config);
+    NEEDS_CAGE_OF(config);
     struct cage_outcome outcome;
     struct fmd_map *map = cage_map(&cage, "ada", "echo", 1);
     for (uint64_t i = 0; i < 300; i++) {
@@ -91,7 +91,7 @@ TEST(one_worker_serves_many_spans_and_ends_when_idle)
 
 TEST(workers_grow_to_what_is_granted)
 {
-    NEEDS_CAGE(cage_config());
+    NEEDS_CAGE_OF(cage_config());
     struct cage_outcome outcomes[12];
     struct fmd_map *map = cage_map(&cage, "ada", "nap", 2);
     for (int i = 0; i < 12; i++)
@@ -111,7 +111,7 @@ TEST(workers_grow_to_what_is_granted)
 /* With all vcpus taken by one account's long spans, another one's short span does not wait for them. */
 TEST(an_account_with_nothing_running_need_not_wait)
 {
-    NEEDS_CAGE(cage_config());
+    NEEDS_CAGE_OF(cage_config());
     struct cage_outcome outcome, hogs[6];
     if (!cage_upload(&cage, "bob"))
         return;
@@ -141,7 +141,7 @@ TEST(accounts_share)
     enum { SPANS = 20 };
     struct fmd_pool_config config = cage_config();
     config.vcpus = 1;
-    NEEDS_CAGE(config);
+    NEEDS_CAGE_OF(config);
     static struct cage_outcome first[SPANS], second[SPANS];
     struct cage_outcome warm;
     if (!cage_upload(&cage, "bob"))
@@ -173,7 +173,7 @@ TEST(a_span_that_sleeps_too_long_is_late)
 {
     struct fmd_pool_config config = cage_config();
     config.span_ns = 150 * MS;
-    NEEDS_CAGE(config);
+    NEEDS_CAGE_OF(config);
     struct cage_outcome outcome;
     struct fmd_map *map = cage_map(&cage, "ada", "sleep_long", 1), *silent;
     cage_run(map, 0, 1, "!", CPU, &outcome);
@@ -190,7 +190,7 @@ TEST(a_span_that_sleeps_too_long_is_late)
 
 TEST(elements_before_the_one_that_crashed_are_there)
 {
-    NEEDS_CAGE(cage_config());
+    NEEDS_CAGE_OF(cage_config());
     struct cage_outcome outcome = {0};
     struct fmd_map *map = cage_map(&cage, "ada", "crash", 1);
     struct fmd_span *span = fmd_span_reserve(map, 50, 9);
@@ -216,7 +216,7 @@ TEST(elements_before_the_one_that_crashed_are_there)
 /* Killed from outside, idle or busy: the kernel, or an operator, may do that. */
 TEST(a_worker_that_is_killed_is_replaced)
 {
-    NEEDS_CAGE(cage_config());
+    NEEDS_CAGE_OF(cage_config());
     struct cage_outcome outcome;
     struct fmd_map *map = cage_map(&cage, "ada", "nap", 1);
     cage_run(map, 0, 1, "1", CPU, &outcome);
@@ -232,7 +232,7 @@ TEST(a_worker_that_is_killed_is_replaced)
 
 TEST(a_program_that_does_not_start_says_why)
 {
-    NEEDS_CAGE(cage_config());
+    NEEDS_CAGE_OF(cage_config());
     struct cage_outcome outcome;
     static const char *const variables[] = {"LD_BIND_NOW=1", NULL};
     struct fmd_pool_terms terms = {.account = "ada",
@@ -264,7 +264,7 @@ TEST(a_program_that_never_gets_ready_is_ended)
 {
     struct fmd_pool_config config = cage_config();
     config.start_ns = 300 * MS;
-    NEEDS_CAGE(config);
+    NEEDS_CAGE_OF(config);
     static const char *const starts[] = {"PRISONER_START=spin", "PRISONER_START=sleep",
                                          "PRISONER_START=exit"};
     static const char *const says[] = {"has not said", "has not said", "status 6: I will not"};
@@ -292,7 +292,7 @@ TEST(memory_of_spans_has_a_limit)
 {
     struct fmd_pool_config config = cage_config();
     config.spans_bytes = (uint64_t)1 << 20;
-    NEEDS_CAGE(config);
+    NEEDS_CAGE_OF(config);
     struct fmd_map *map = cage_map(&cage, "ada", "echo", 1);
     struct fmd_span *spans[8];
     int count = 0;
@@ -355,7 +355,7 @@ TEST(no_worker_outlives_fastmapd)
 
 TEST(spans_that_are_not_released_outlive_their_map)
 {
-    NEEDS_CAGE(cage_config());
+    NEEDS_CAGE_OF(cage_config());
     struct cage_outcome outcome;
     struct fmd_map *map = cage_map(&cage, "ada", "echo", 1);
     cage_commit(map, 0, 1, "kept", CPU, &outcome);
