@@ -49,7 +49,7 @@ struct fm_cloud_call {
     char receipt[FM_SERVICE_RECEIPT_BYTES]; /* "" without one */
     double round_trip;                      /* from the request's end to the answer's begin */
 
-    /* Between call.c and itself. */
+    /* Between call.c, attempt.c and reply.c. */
     struct fm_cloud_call *next;
     struct fm_cloud_line *line;
     CURL *easy; /* NULL: no attempt is under way */

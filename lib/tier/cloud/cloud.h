@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The tier from inside. call.c speaks HTTP and signs; terms.c reads and writes the JSON; account.c,
- * upload.c, map.c and spans.c are the calls of the protocol, one subject each; cloud.c is the table that
- * the engine sees.
+ * The tier from inside. call.c speaks HTTP, with attempt.c and reply.c; terms.c reads and writes the JSON;
+ * account.c, upload.c, map.c and spans.c are the calls of the protocol, one subject each; cloud.c is the
+ * table that the engine sees.
  */
 #ifndef FM_TIER_CLOUD_CLOUD_H
 #define FM_TIER_CLOUD_CLOUD_H

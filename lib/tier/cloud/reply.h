@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What comes as the answer to an attempt at a call: for attempt.c to hand to curl, and for call.c to judge. */
+#ifndef FM_TIER_CLOUD_REPLY_H
+#define FM_TIER_CLOUD_REPLY_H
+
+#include "tier/cloud/call.h"
+
+/* As if nothing had come yet. */
+void fm_cloud_reply_forget(struct fm_cloud_call *call);
+
+/* Callbacks of curl; the context is the call. */
+size_t fm_cloud_reply_header(char *line, size_t size, size_t count, void *context);
+size_t fm_cloud_reply_body(char *bytes, size_t size, size_t count, void *context);
+
+/* Whether the answer is signed with our token's key, as the answer to this very request. */
+bool fm_cloud_reply_is_genuine(const struct fm_cloud_call *call);
+
+#endif
