@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What comes as the answer to an attempt at a call: for attempt.c to hand to curl, and for call.c to judge. */
+/* What comes as the answer to an attempt at a call: attempt.c hands it to curl, call.c judges it. */
 #ifndef FM_TIER_CLOUD_REPLY_H
 #define FM_TIER_CLOUD_REPLY_H
 
