@@ -219,6 +219,22 @@ struct fastmap_failure {
 };
 
 #define FASTMAP_REPORT_FAILURES 8 /**< failures that a report has room for */
+#define FASTMAP_REPORT_SAID 256   /**< bytes that it has for what the cloud said */
+
+/** Why the cloud was used for a map, or was not. fastmap_explain() says it with its figures. */
+enum fastmap_cloud_use {
+    FASTMAP_CLOUD_UNSET = 0,     /**< not asked: no token or no cloud_url is set */
+    FASTMAP_CLOUD_POLICY = 1,    /**< not asked: the policy is LOCAL */
+    FASTMAP_CLOUD_ELSEWHERE = 2, /**< not asked from here: the map was inside an element or beside
+                                    another, or another rank of the job talks to the cloud */
+    FASTMAP_CLOUD_SHORT = 3,   /**< not asked: the rest would have been done before it could help */
+    FASTMAP_CLOUD_NO_GAIN = 4, /**< asked, but it would not have shortened the map by enough */
+    FASTMAP_CLOUD_DECLINED = 5, /**< asked, but nobody agreed to charges: see cloud_said */
+    FASTMAP_CLOUD_NO_MONEY = 6, /**< the balance or max_charge is used up: see cloud_said */
+    FASTMAP_CLOUD_FAILED = 7,   /**< it failed, now or in an earlier map: see cloud_said */
+    FASTMAP_CLOUD_LATE = 8,     /**< wanted, but the map was over before its first result */
+    FASTMAP_CLOUD_USED = 9      /**< it computed elements */
+};
 
 /** What a map did. Start from FASTMAP_REPORT(), which sets the size field. */
 struct fastmap_report {
@@ -235,6 +251,20 @@ struct fastmap_report {
     size_t cloud;        /**< of these, how many the cloud computed */
     double dollars;      /**< US$ that the map has cost in the cloud */
     int ranks;           /**< ranks that computed the map together; 1 without MPI */
+    /* What was decided, and by which figures; 0: not known, or not needed. */
+    enum fastmap_cloud_use cloud_use; /**< why the cloud was used, or was not */
+    double local_rate;                /**< own elements a second, computed by this process */
+    double ranks_rate;                /**< by other ranks */
+    double cloud_rate;                /**< by the cloud, while it took part */
+    double cloud_round_trip;          /**< seconds, of a small call */
+    double cloud_bytes_per_s;         /**< that the way to the cloud carried */
+    double cloud_left_seconds; /**< that the rest would have taken without the cloud when that was
+                                    decided, and ... */
+    double cloud_with_seconds; /**< ... with it */
+    int cloud_vcpus;           /**< that the map was granted */
+    int cloud_vcpus_wished;  /**< that were asked for: those of the account, or max_cloud_workers */
+    int cloud_vcpus_account; /**< that a map of the account may have */
+    char cloud_said[FASTMAP_REPORT_SAID]; /**< a sentence where something is wrong, else "" */
 };
 
 /** An empty report: struct fastmap_report report = FASTMAP_REPORT(); */
@@ -257,6 +287,19 @@ struct fastmap_report {
  * Since: 0.1
  */
 FASTMAP_API int fastmap_run(const struct fastmap_map *map, struct fastmap_report *report);
+
+/**
+ * A report in words: who computed what share at which rate, and why the cloud was used or was not, with the
+ * figures that decided it; a line each, without an end after the last. What LOUD prints after a map.
+ *
+ * @param report  as a map has filled it.
+ * @param text    for the lines; 1 KiB is enough.
+ * @param bytes   its size, at least 1; what does not fit is left out.
+ * @return 0, or ARGUMENT.
+ *
+ * Threads: any.  Since: 0.1
+ */
+FASTMAP_API int fastmap_explain(const struct fastmap_report *report, char *text, size_t bytes);
 
 /**
  * Sets the ranks that maps of this process are computed by. fastmap_mpi.h has it as

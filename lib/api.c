@@ -51,6 +51,11 @@ int fastmap_estimate(struct fastmap_session *session, const struct fastmap_map *
     return fm_engine_estimate(session, map, estimate);
 }
 
+int fastmap_explain(const struct fastmap_report *report, char *text, size_t bytes)
+{
+    return fm_engine_explain(report, text, bytes);
+}
+
 size_t fastmap_index(void)
 {
     return fm_engine_index();

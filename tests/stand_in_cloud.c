@@ -190,10 +190,9 @@ static bool open_map(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map
     cloud->open = true;
     cloud->spans = 0;
     atomic_store(&stand_in.budget, map->budget);
-    *grant = (struct fm_tier_cloud_grant){.vcpus = stand_in.vcpus,
-                                          .hold = map->budget,
-                                          .span_bytes = 1 << 20,
-                                          .spans_in_flight = 256};
+    const int vcpus = map->vcpus < stand_in.vcpus ? map->vcpus : stand_in.vcpus;
+    *grant = (struct fm_tier_cloud_grant){
+        .vcpus = vcpus, .hold = map->budget, .span_bytes = 1 << 20, .spans_in_flight = 256};
     return true;
 }
 

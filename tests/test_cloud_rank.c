@@ -165,6 +165,128 @@ TEST(never_more_is_held_than_max_charge)
     CHECK_EQ_INT(fastmap_finalize(session), 0);
 }
 
+/* ---- Why ---- */
+
+/* What a map of that many elements of that many nanoseconds says of the cloud, and in words. */
+static struct fastmap_report explained(struct fastmap_session *session, size_t n, long ns,
+                                       char text[1024])
+{
+    const struct fastmap_report report = run(session, n, ns, 0);
+    CHECK_EQ_INT(fastmap_explain(&report, text, 1024), 0);
+    return report;
+}
+
+TEST(a_report_says_why_the_cloud_was_used_and_by_which_figures)
+{
+    char text[1024];
+    stand_in_is(STAND_IN_FINE, 8, 0.005);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    session->settings.max_cloud_workers = 3;
+    const struct fastmap_report report = explained(session, 990, 2000000, text);
+    CHECK_EQ_INT((int)report.cloud_use, FASTMAP_CLOUD_USED);
+    CHECK_EQ_INT(report.cloud_vcpus_account, 8);
+    CHECK_EQ_INT(report.cloud_vcpus_wished, 3);
+    CHECK_EQ_INT(report.cloud_vcpus, 3);
+    CHECK_TRUE(report.cloud_round_trip > 0.0049, "%g s", report.cloud_round_trip);
+    CHECK_TRUE(report.cloud_left_seconds > report.cloud_with_seconds, "%g s, %g s with it",
+               report.cloud_left_seconds, report.cloud_with_seconds);
+    CHECK_TRUE(report.local_rate > 0 && report.cloud_rate > 0, "%g/s, %g/s", report.local_rate,
+               report.cloud_rate);
+    CHECK_CONTAINS(text, "here: 2 threads, ");
+    CHECK_CONTAINS(text, "3 as max_cloud_workers says, of the account's 8; round trip 5.0 ms");
+    CHECK_CONTAINS(text, "the cloud was used: the rest would have taken ");
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(a_report_says_why_the_cloud_was_not_used)
+{
+    static const struct {
+        enum stand_in_fault fault;
+        enum fastmap_exec_policy policy;
+        enum fastmap_confirm confirm;
+        double round_trip;
+        size_t n;
+        int64_t max_charge;
+        enum fastmap_cloud_use use;
+        const char *sentence;
+    } rows[] = {
+        {STAND_IN_FINE, FASTMAP_EXEC_POLICY_LOCAL, FASTMAP_CONFIRM_OFF, 0.002, 50, -1,
+         FASTMAP_CLOUD_POLICY, "exec_policy is LOCAL"},
+        {STAND_IN_FINE, FASTMAP_EXEC_POLICY_ADAPTIVE, FASTMAP_CONFIRM_OFF, 0.002, 50, -1,
+         FASTMAP_CLOUD_SHORT, "over before it could help: the rest was "},
+        {STAND_IN_FINE, FASTMAP_EXEC_POLICY_ADAPTIVE, FASTMAP_CONFIRM_OFF, 0.002, 1, -1,
+         FASTMAP_CLOUD_SHORT, "over before it could help"},
+        {STAND_IN_FINE, FASTMAP_EXEC_POLICY_ADAPTIVE, FASTMAP_CONFIRM_OFF, 0.7, 990, -1,
+         FASTMAP_CLOUD_NO_GAIN, "by 8 vCPUs, round trip 700 ms"},
+        {STAND_IN_FINE, FASTMAP_EXEC_POLICY_ADAPTIVE, FASTMAP_CONFIRM_OFF, 0.002, 990, 0,
+         FASTMAP_CLOUD_NO_MONEY, "not used: max_charge is used up"},
+        {STAND_IN_REFUSES, FASTMAP_EXEC_POLICY_ADAPTIVE, FASTMAP_CONFIRM_OFF, 0.002, 990, -1,
+         FASTMAP_CLOUD_FAILED, "not used: nobody listens at https://stand-in"},
+        {STAND_IN_OPENS_NOT, FASTMAP_EXEC_POLICY_CLOUD, FASTMAP_CONFIRM_OFF, 0.002, 300, -1,
+         FASTMAP_CLOUD_FAILED, "not used: the balance is used up: add credit"},
+        {STAND_IN_GOES, FASTMAP_EXEC_POLICY_CLOUD, FASTMAP_CONFIRM_OFF, 0.002, 300, -1,
+         FASTMAP_CLOUD_FAILED, "used no more: the service is gone"},
+        {STAND_IN_FINE, FASTMAP_EXEC_POLICY_CLOUD, FASTMAP_CONFIRM_OFF, 0.002, 300, -1,
+         FASTMAP_CLOUD_USED, "the cloud was used, since exec_policy is CLOUD"},
+    };
+    char text[1024];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        stand_in_is(rows[i].fault, 8, rows[i].round_trip);
+        struct fastmap_session *session = session_with_cloud(rows[i].policy);
+        session->settings.confirm_charges = rows[i].confirm;
+        session->settings.max_charge = rows[i].max_charge;
+        const struct fastmap_report report = explained(session, rows[i].n, 2000000, text);
+        CHECK_TRUE(report.cloud_use == rows[i].use, "row %zu: %d: %s", i, (int)report.cloud_use,
+                   text);
+        CHECK_CONTAINS(text, rows[i].sentence);
+        CHECK_EQ_INT(fastmap_finalize(session), 0);
+    }
+}
+
+TEST(a_later_map_says_what_has_broken_the_cloud)
+{
+    char text[1024];
+    stand_in_is(STAND_IN_REFUSES, 8, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    (void)explained(session, 990, 2000000, text);
+    const struct fastmap_report report = explained(session, 990, 2000000, text);
+    CHECK_EQ_INT((int)report.cloud_use, FASTMAP_CLOUD_FAILED);
+    CHECK_CONTAINS(text, "nobody listens at");
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(a_session_without_a_token_says_so)
+{
+    char text[1024];
+    struct fastmap_session *session = session_of(2);
+    const struct fastmap_report report = explained(session, 50, 100000, text);
+    CHECK_EQ_INT((int)report.cloud_use, FASTMAP_CLOUD_UNSET);
+    CHECK_CONTAINS(text, "there is no token or no cloud_url");
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(an_explanation_fits_whatever_room_there_is_and_refuses_what_is_no_report)
+{
+    char text[1024];
+    struct fastmap_report report = FASTMAP_REPORT();
+    report.cloud_use = FASTMAP_CLOUD_FAILED;
+    memset(report.cloud_said, 'x', sizeof report.cloud_said - 1);
+    CHECK_EQ_INT(fastmap_explain(&report, text, sizeof text), 0);
+    const size_t whole = strlen(text);
+    CHECK_CONTAINS(text, "xxx");
+    for (size_t bytes = 1; bytes <= whole; bytes++) {
+        text[bytes] = '#';
+        CHECK_EQ_INT(fastmap_explain(&report, text, bytes), 0);
+        CHECK_EQ_SIZE(strlen(text), bytes - 1);
+        CHECK_EQ_INT(text[bytes], '#');
+    }
+    CHECK_EQ_INT(fastmap_explain(&report, text, 0), FASTMAP_ERR_ARGUMENT);
+    CHECK_EQ_INT(fastmap_explain(&report, NULL, 9), FASTMAP_ERR_ARGUMENT);
+    CHECK_EQ_INT(fastmap_explain(NULL, text, 9), FASTMAP_ERR_ARGUMENT);
+    report.cloud_use = (enum fastmap_cloud_use)99;
+    CHECK_EQ_INT(fastmap_explain(&report, text, 9), FASTMAP_ERR_ARGUMENT);
+}
+
 /* ---- Charges ---- */
 
 TEST(an_estimate_spends_nothing)
@@ -208,6 +330,8 @@ TEST(the_program_can_answer_for_the_user)
         session->confirm_context = &answer;
         asked = 0;
         const struct fastmap_report report = run(session, 900, 2000000, 0);
+        CHECK_EQ_INT((int)report.cloud_use,
+                     answer == 1 ? FASTMAP_CLOUD_USED : FASTMAP_CLOUD_DECLINED);
         CHECK_EQ_INT(asked, 1);
         CHECK_TRUE((report.cloud > 0) == (answer == 1), "%zu in the cloud", report.cloud);
         CHECK_EQ_INT(fastmap_finalize(session), 0);

@@ -22,6 +22,7 @@ void fm_engine_cloud_ready(struct fm_engine_cloud *cloud, double workers)
 void fm_engine_cloud_rest(struct fm_engine_cloud *cloud)
 {
     cloud->sched.workers = 0;
+    fm_engine_reason_sends(cloud, false);
     fm_engine_pieces_turn(cloud);
 }
 
@@ -55,6 +56,7 @@ static void stand_in_for(struct fm_engine_cloud *cloud)
             return;
         fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
                     "the cloud does not answer; the map goes on without it");
+        fm_engine_reason_end(cloud, FASTMAP_CLOUD_FAILED, "it does not answer");
         fm_engine_cloud_over(cloud);
     } else if (cloud->sched.workers > 0) {
         fm_engine_cloud_rest(cloud);
@@ -69,8 +71,10 @@ void fm_engine_cloud_consider(struct fm_engine_cloud *cloud)
         fm_engine_courier_call(cloud);
     if (fm_engine_pieces_late_ns(cloud) > 0)
         stand_in_for(cloud);
-    else if (should_rise(cloud))
+    else if (should_rise(cloud)) {
+        fm_engine_reason_sends(cloud, true);
         fm_engine_cloud_ready(cloud, cloud->worth);
+    }
     if (cloud->state != FM_ENGINE_CLOUD_IDLE || cloud->over || !fm_engine_purse_wants(cloud))
         return;
     if (!fm_engine_courier_start(cloud)) {
@@ -114,6 +118,7 @@ static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
     cloud->rate = 0;
     cloud->cost_s = 0;
     cloud->maps++;
+    fm_engine_reason_begin(cloud);
     describe(cloud, group->map);
     group->cloud = cloud;
     group->world->cloud = cloud;

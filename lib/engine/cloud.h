@@ -8,6 +8,7 @@
  *     pieces.c    its side of the ledger: parcels that it was given, pieces of them that wait or fly
  *     courier.c   the thread that carries pieces to the service and answers back
  *     purse.c     whether it pays: time gained, money, the user's yes
+ *     reason.c    what was decided and why, for people
  *
  * What waits has not been sent and can be taken back at any time, by the ledger's own rules: so nothing is
  * lost by giving the cloud too much, and a service that fails leaves nothing behind but what flew.
@@ -22,6 +23,7 @@
 
 #include "base/fenv.h"
 #include "engine/group.h"
+#include "engine/reason.h"
 #include "tier/cloud.h"
 
 struct fm_engine_letter;
@@ -109,6 +111,7 @@ struct fm_engine_cloud {
     double rate;     /* elements a second that come back, 0: unknown */
     size_t rated;    /* of them, since ... */
     uint64_t rated_from_ticks;
+    struct fm_engine_reason reason; /* why it takes part, or does not */
     /* Money, in nano-dollars. */
     int64_t spent_before; /* by the session's earlier maps in the cloud */
     int64_t settling;     /* by the last one, which the courier settles */
@@ -214,12 +217,17 @@ bool fm_engine_courier_start(struct fm_engine_cloud *cloud);
 /* Whether a map could be long enough, before anything of it has run. Without the mutex. */
 bool fm_engine_purse_might(const struct fastmap_session *session, const struct fastmap_map *map);
 
+/* Whether a map of so many nanoseconds is too short to look. Pure. */
+bool fm_engine_purse_is_short(double ns);
+
 /* Whether the cloud would shorten the map by enough to ask for it. */
 bool fm_engine_purse_wants(struct fm_engine_cloud *cloud);
 
 /* Whether it still would, now that the service has said what it grants and costs, and the user agrees. Sets
-   the budget. Without the mutex: it may ask. why: set where something is wrong, else it does not pay. */
-bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY]);
+   the budget. Without the mutex: it may ask. why: set where something is wrong, and *use says what; else it
+   does not pay. */
+bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, enum fastmap_cloud_use *use,
+                            char why[FM_TIER_CLOUD_WHY]);
 
 /* The price of to->cloud elements of that cost on a vCPU, with its range after so many have been seen. */
 void fm_engine_purse_price(struct fastmap_forecast *to, double cost_ns, size_t seen,

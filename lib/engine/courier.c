@@ -62,18 +62,22 @@ static bool connect_once(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_W
     return made != NULL;
 }
 
-static bool prepare(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
+static bool prepare(struct fm_engine_cloud *cloud, enum fastmap_cloud_use *use,
+                    char why[FM_TIER_CLOUD_WHY])
 {
     why[0] = '\0';
+    *use = FASTMAP_CLOUD_FAILED;
     if (!connect_once(cloud, why) || atomic_load(&cloud->give_up))
         return false;
-    if (!fm_engine_purse_allows(cloud, why))
+    if (!fm_engine_purse_allows(cloud, use, why))
         return false;
+    *use = FASTMAP_CLOUD_FAILED;
     struct fm_tier_cloud_grant grant = {0};
     if (!cloud->tier->open(cloud->connection, &cloud->offer, &grant, why))
         return false;
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->grant = grant;
+    fm_engine_reason_opened(cloud);
     pthread_mutex_unlock(&cloud->world->mutex);
     return true;
 }
@@ -176,10 +180,11 @@ static void strip_crash(struct fm_tier_cloud_answer *answer)
     answer->failed -= answer->failed > 0 ? 1 : 0;
 }
 
-static void end_with(struct fm_engine_cloud *cloud, const char *why)
+static void end_with(struct fm_engine_cloud *cloud, enum fastmap_cloud_use use, const char *why)
 {
     if (!cloud->over) {
         warn(cloud, why);
+        fm_engine_reason_end(cloud, use, why);
         fm_engine_cloud_over(cloud);
     }
 }
@@ -205,7 +210,7 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
         cloud->verified = true;
         if (!same && is_on(cloud)) {
             cloud->distrusted = true;
-            end_with(cloud,
+            end_with(cloud, FASTMAP_CLOUD_FAILED,
                      "it computed other bytes than this process: the function depends on what "
                      "main() has set, on another libm, or on chance");
         }
@@ -219,7 +224,10 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
     if (is_on(cloud) &&
         (answer->status == FM_TIER_CLOUD_CUT || answer->status == FM_TIER_CLOUD_DIED ||
          answer->status == FM_TIER_CLOUD_OVER))
-        end_with(cloud, answer->why);
+        end_with(cloud,
+                 answer->status == FM_TIER_CLOUD_CUT ? FASTMAP_CLOUD_NO_MONEY
+                                                     : FASTMAP_CLOUD_FAILED,
+                 answer->why);
 }
 
 /* ---- Flying ---- */
@@ -302,10 +310,11 @@ static void settle(struct fm_engine_cloud *cloud)
 static void serve_map(struct fm_engine_cloud *cloud)
 {
     char why[FM_TIER_CLOUD_WHY];
+    enum fastmap_cloud_use use;
     const uint64_t begun = fm_base_ticks();
     cloud->carried = cloud->maps;
     pthread_mutex_unlock(&cloud->world->mutex);
-    const bool opened = prepare(cloud, why);
+    const bool opened = prepare(cloud, &use, why);
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->open_s = fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9;
     cloud->preparing = false;
@@ -317,7 +326,7 @@ static void serve_map(struct fm_engine_cloud *cloud)
         fm_engine_cloud_ready(cloud, cloud->grant.vcpus);
         fly(cloud);
     } else if (!opened && is_on(cloud) && why[0] != '\0') {
-        end_with(cloud, why);
+        end_with(cloud, use, why);
     }
     if (opened) {
         cloud->state = FM_ENGINE_CLOUD_CLOSING;

@@ -43,6 +43,9 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
 int fm_engine_estimate(struct fastmap_session *session, const struct fastmap_map *map,
                        struct fastmap_forecast *estimate);
 
+/* A report in words: see fastmap_explain(). */
+int fm_engine_explain(const struct fastmap_report *report, char *text, size_t bytes);
+
 /* The communicator that maps are over, by its Fortran handle: see fastmap_set_comm_f(). */
 int fm_engine_set_comm(int handle);
 

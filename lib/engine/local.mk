@@ -15,6 +15,7 @@ fm_sources += \
 	lib/engine/courier.c \
 	lib/engine/engine.h \
 	lib/engine/estimate.c \
+	lib/engine/explain.c \
 	lib/engine/failure.c \
 	lib/engine/group.h \
 	lib/engine/history.c \
@@ -39,6 +40,8 @@ fm_sources += \
 	lib/engine/purse.c \
 	lib/engine/ranks.c \
 	lib/engine/ranks.h \
+	lib/engine/reason.c \
+	lib/engine/reason.h \
 	lib/engine/servant.c \
 	lib/engine/served.c \
 	lib/engine/served.h \

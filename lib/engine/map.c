@@ -28,6 +28,7 @@
 #include "engine/processes.h"
 #include "engine/progress.h"
 #include "engine/ranks.h"
+#include "engine/reason.h"
 #include "engine/world.h"
 #include "sched/share.h"
 #include "tier/local/local.h"
@@ -228,13 +229,16 @@ __attribute__((noinline)) int fm_engine_run_timed(struct fm_engine_map *run, int
                                                   struct fastmap_report *report)
 {
     struct fastmap_report own;
-    if (report == NULL)
+    if (report == NULL) {
+        own.size = sizeof own;
         report = &own;
+    }
     fm_engine_compute(run, width, report);
     report->away = 0;
     report->cloud = 0;
     report->dollars = 0;
     report->ranks = 1;
+    fm_engine_reason_local(run, report);
     if (!fm_local_inside())
         fm_engine_closing_say(run->session, run->map->label, report);
     return fm_engine_outcome(run);

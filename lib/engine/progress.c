@@ -108,6 +108,17 @@ void fm_engine_closing_text(const char *label, const struct fastmap_report *repo
                    fm_base_units_seconds(report->seconds, seconds), where, speed);
 }
 
+/* A line each, so that none is cut and each is fastmap's. */
+static void say_why(const struct fastmap_session *session, const struct fastmap_report *report)
+{
+    char text[1024];
+    char *rest = text;
+    if (fm_engine_explain(report, text, sizeof text) != 0)
+        return;
+    for (const char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n"))
+        fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_LOUD, "  %s", line);
+}
+
 void fm_engine_closing_say(const struct fastmap_session *session, const char *label,
                            const struct fastmap_report *report)
 {
@@ -118,4 +129,6 @@ void fm_engine_closing_say(const struct fastmap_session *session, const char *la
     char text[256];
     fm_engine_closing_text(label, report, text, sizeof text);
     fm_base_log(session->settings.verbosity, level, "%s", text);
+    if (session->settings.verbosity >= FASTMAP_VERBOSITY_LOUD)
+        say_why(session, report);
 }

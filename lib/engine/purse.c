@@ -128,6 +128,20 @@ static bool is_worth(const struct fm_sched_offer *of, double saved_s)
     return saved_s > GAIN_S && saved_s > GAIN * alone_s;
 }
 
+/* A decision, and what this side takes without and with the cloud. */
+static void note(struct fm_engine_cloud *cloud, enum fastmap_cloud_use use,
+                 const struct fm_sched_offer *of, size_t x)
+{
+    const bool computes = !isinf(of->owner_ns);
+    fm_engine_reason_note(cloud, use, computes ? fm_sched_makespan_ns(of, 0) * 1e-9 : 0,
+                          computes ? fm_sched_makespan_ns(of, x) * 1e-9 : 0);
+}
+
+bool fm_engine_purse_is_short(double ns)
+{
+    return ns * 1e-9 <= MIGHT_S;
+}
+
 bool fm_engine_purse_might(const struct fastmap_session *session, const struct fastmap_map *map)
 {
     const double cost_ns = map->element_seconds > 0
@@ -135,7 +149,7 @@ bool fm_engine_purse_might(const struct fastmap_session *session, const struct f
                                : fm_engine_history_cost_ns(fm_engine_identity(
                                      map, fm_engine_processes_wanted(session, map)));
     return cost_ns <= 0 || session->settings.exec_policy == FASTMAP_EXEC_POLICY_CLOUD ||
-           (double)map->n * cost_ns * 1e-9 > MIGHT_S;
+           !fm_engine_purse_is_short((double)map->n * cost_ns);
 }
 
 bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
@@ -149,8 +163,11 @@ bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
     const struct fm_sched_offer of =
         offer(cloud, cloud->open_s > 0 && cloud->open_s < open_s ? cloud->open_s : open_s);
     const size_t x = share(&of, &saved_s);
-    return x > 0 && (isinf(saved_s) ||
-                     ((double)of.left * of.owner_ns * 1e-9 > LEAST_S && is_worth(&of, saved_s)));
+    const bool wants =
+        x > 0 && (isinf(saved_s) ||
+                  ((double)of.left * of.owner_ns * 1e-9 > LEAST_S && is_worth(&of, saved_s)));
+    note(cloud, wants ? FASTMAP_CLOUD_LATE : FASTMAP_CLOUD_SHORT, &of, x);
+    return wants;
 }
 
 /* ---- Money ---- */
@@ -236,7 +253,10 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_forecast *to)
     const struct fm_sched_offer of = offer(cloud, OPEN_AGAIN_S + cloud->account.round_trip);
     const size_t x = share(&of, &saved_s);
     estimate(cloud, &of, x, to);
-    if (x == 0 || !(isinf(saved_s) || is_worth(&of, saved_s)))
+    cloud->offer.vcpus = vcpus(cloud);
+    const bool pays = x > 0 && (isinf(saved_s) || is_worth(&of, saved_s));
+    note(cloud, pays ? FASTMAP_CLOUD_LATE : FASTMAP_CLOUD_NO_GAIN, &of, x);
+    if (!pays)
         return false;
     const double estimated = (double)nano(cloud, (double)x) * BUDGET;
     const double least = HELD_S * vcpus(cloud) * (double)cloud->account.price / PRICE_SECONDS;
@@ -244,7 +264,6 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_forecast *to)
     if (wished < cloud->account.hold_least) /* or the service refuses it */
         wished = cloud->account.hold_least;
     const int64_t left = left_to_spend(cloud);
-    cloud->offer.vcpus = vcpus(cloud);
     cloud->offer.budget = wished < left ? wished : left;
     return true;
 }
@@ -258,13 +277,11 @@ static bool appraise_now(void *context, struct fastmap_forecast *to)
     return pays;
 }
 
-bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_WHY])
+bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, enum fastmap_cloud_use *use,
+                            char why[FM_TIER_CLOUD_WHY])
 {
     struct fastmap_forecast now;
     if (!appraise_now(cloud, &now)) {
-        fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_LOUD,
-                    "the cloud would not shorten this map: round trip %.1f ms, %d vCPUs",
-                    cloud->account.round_trip * 1e3, vcpus(cloud));
         pthread_mutex_lock(&cloud->world->mutex);
         cloud->decline_ticks = fm_base_ticks();
         pthread_mutex_unlock(&cloud->world->mutex);
@@ -278,8 +295,10 @@ bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOU
                        cloud->account.balance <= 0
                            ? "the account's balance is used up: add credit to it"
                            : "max_charge is used up: raise it to spend more");
+        *use = FASTMAP_CLOUD_NO_MONEY;
         return false;
     }
+    *use = FASTMAP_CLOUD_DECLINED;
     if (!fm_engine_confirm(cloud->session, appraise_now, cloud, &cloud->give_up, why))
         return false;
     return appraise_now(cloud, &now);

@@ -252,6 +252,7 @@ static void fill(const struct fm_engine_group *group, struct fastmap_report *rep
     report->cloud = own->cloud;
     report->dollars = fm_engine_cloud_dollars(group->cloud);
     report->ranks = group->world->is.size;
+    fm_engine_reason_report(group, report);
 }
 
 /* Ends the map everywhere; what the matter is, the caller has said. */
