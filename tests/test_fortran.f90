@@ -81,6 +81,7 @@ program test_fortran
    call mistakes()
    call stopping()
    call failing_elements()
+   call reports()
    call positions()
    call fastmap_global_finalize()
    print '(a, i0)', '1..', tests
@@ -105,7 +106,22 @@ contains
                    'a negative number of workers is refused')
       call fastmap_global_init(progress=77, ierr=code)
       call refused(code, FASTMAP_ERR_ARGUMENT, 'progress', &
-                   'the last field of the configuration arrives')
+                   'a setting out of its range is refused')
+      call fastmap_global_init(confirm_charges=99, ierr=code)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'confirm_charges', &
+                   'confirm_charges, the last number of the configuration, arrives')
+      call fastmap_global_init(max_cloud_workers=-1, ierr=code)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'max_cloud_workers', 'max_cloud_workers arrives')
+      call fastmap_global_init(max_charge='much  ', ierr=code)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'max_charge', 'max_charge arrives')
+      call fastmap_global_init(cloud_url='ftp://host', ierr=code)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'cloud_url', 'cloud_url arrives')
+      call fastmap_global_init(cloud_pin='md5//x', ierr=code)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'cloud_pin', 'cloud_pin arrives')
+      call fastmap_global_init(workers=9, ierr=code)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'workers', 'workers arrives')
+      call fastmap_global_init(verify=9, ierr=code)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'verify', 'verify arrives')
       call fastmap_global_init(secret_file='/no/such/file  ', ierr=code)
       call refused(code, FASTMAP_ERR_SECRET, '/no/such/file', &
                    'a file name arrives without its blanks')
@@ -362,6 +378,50 @@ contains
       call ok(status /= 1, 'without ierr, an error stops the program')
       call ok(status == 0, 'without ierr, an error is said before the program stops')
    end subroutine stopping
+
+   ! Fields that C fills and Fortran reads, from the first to the last.
+   subroutine reports()
+      real(c_double) :: a(n), b(n)
+      type(fastmap_report) :: did
+      type(fastmap_forecast) :: estimate
+      character(:), allocatable :: text
+
+      a = x(1, :)
+      a(7) = -1
+      call fastmap(root, a, b, ierr=code, report=did, label='roots  ')
+      call ok(code == FASTMAP_ERR_ELEMENT .and. did%elements == n .and. did%failed == 1, &
+              'a report counts elements and failures')
+      call ok(did%failures_listed == 1 .and. did%failures(1)%index == 7 .and. &
+              did%failures(1)%code == 42, 'and names them, counted from 1')
+      call ok(did%seconds > 0 .and. did%workers >= 1 .and. did%ranks >= 1 .and. &
+              did%local_rate > 0 .and. did%cloud_use == FASTMAP_CLOUD_UNSET .and. &
+              did%cloud_said(1) == c_null_char, 'its other fields arrive, the last one, too')
+      text = fastmap_explain(did)
+      call ok(index(text, 'here: ') == 1 .and. index(text, 'no token') > 0, &
+              'and it can be had in words', text)
+
+      a(7:) = -1
+      call fastmap(root, a, b, ierr=code, report=did, on_error=FASTMAP_ON_ERROR_STOP)
+      call ok(code == FASTMAP_ERR_ELEMENT .and. did%failed < n - 6, 'on_error arrives')
+      call fastmap(root, a, b, ierr=code, workers=9)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'workers', 'workers of a map arrives')
+      call fastmap(root, a, b, ierr=code, verify=9)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'verify', 'verify of a map, its last field, arrives')
+      call fastmap(root, a, b, ierr=code, retries=-1)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'retries', 'retries arrives')
+      call fastmap(root, a, b, ierr=code, element_timeout=1d0)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'element_timeout', 'element_timeout arrives')
+      call fastmap(root, a, b, ierr=code, spread=9)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'spread', 'spread arrives')
+      call fastmap(root, a, b, ierr=code, element_seconds=-1d0)
+      call refused(code, FASTMAP_ERR_ARGUMENT, 'element_seconds', 'element_seconds arrives')
+
+      b = -5
+      call fastmap_estimate(root, x(1, :), b, estimate, ierr=code, element_seconds=0.5d0)
+      call ok(code == 0 .and. estimate%element_seconds == 0.5d0 .and. estimate%local_seconds > 0 &
+              .and. estimate%dollars_most == 0 .and. estimate%balance == 0, 'a map can be estimated')
+      call ok(all(b == -5), 'which computes nothing')
+   end subroutine reports
 
    subroutine failing_elements()
       real(c_double) :: a(n), b(n)

@@ -28,7 +28,12 @@ struct argument {
 
 /* Called by the module only, and therefore not in fastmap.h. */
 FASTMAP_API int fastmap_fortran_map(fastmap_func *func, const CFI_cdesc_t *x, const CFI_cdesc_t *y,
-                                    const CFI_cdesc_t *shared);
+                                    const CFI_cdesc_t *shared, const struct fastmap_map *options,
+                                    struct fastmap_report *report);
+FASTMAP_API int fastmap_fortran_estimate(fastmap_func *func, const CFI_cdesc_t *x,
+                                         const CFI_cdesc_t *y, const CFI_cdesc_t *shared,
+                                         const struct fastmap_map *options,
+                                         struct fastmap_forecast *estimate);
 
 /* A zero-sized array constructor has no address, and is fine. */
 static bool has_no_memory(const CFI_cdesc_t *descriptor)
@@ -172,20 +177,34 @@ static size_t element_bytes(const struct argument *argument)
     return fm_fortran_count_bytes(&argument->array, argument->array.rank - 1);
 }
 
-static int run(fastmap_func *func, const struct argument *x, const struct argument *y,
-               const struct argument *shared)
+/* What is asked of the C side, with the options and where the answer goes: one of the two. */
+struct call {
+    fastmap_func *func;
+    const struct fastmap_map *options;
+    struct fastmap_report *report;
+    struct fastmap_forecast *estimate;
+};
+
+static int run(const struct call *call, const struct argument arguments[ARGUMENTS])
 {
-    size_t n = y->array.extent[y->array.rank - 1];
-    struct fastmap_map map =
-        FASTMAP_MAP(.func = func, .in = elements_of(x), .in_size = element_bytes(x),
-                    .out = elements_of(y), .out_size = element_bytes(y), .n = n,
-                    .shared = elements_of(shared), .shared_size = shared->bytes);
-    struct fastmap_report report = FASTMAP_REPORT();
-    int code = fastmap_run(&map, &report);
-    return code == FASTMAP_ERR_ELEMENT ? fail_elements(&report) : code;
+    const struct argument *y = &arguments[Y];
+    struct fastmap_map map = *call->options;
+    map.func = call->func;
+    map.in = elements_of(&arguments[X]);
+    map.in_size = element_bytes(&arguments[X]);
+    map.out = elements_of(y);
+    map.out_size = element_bytes(y);
+    map.n = y->array.extent[y->array.rank - 1];
+    map.shared = elements_of(&arguments[SHARED]);
+    map.shared_size = arguments[SHARED].bytes;
+    if (call->estimate != NULL) {
+        return fastmap_estimate(NULL, &map, call->estimate);
+    }
+    int code = fastmap_run(&map, call->report);
+    return code == FASTMAP_ERR_ELEMENT ? fail_elements(call->report) : code;
 }
 
-static int pack_and_run(fastmap_func *func, struct argument arguments[ARGUMENTS])
+static int pack_and_run(const struct call *call, struct argument arguments[ARGUMENTS])
 {
     struct argument *y = &arguments[Y];
     int code = pack_argument(y, NULL);
@@ -196,8 +215,8 @@ static int pack_and_run(fastmap_func *func, struct argument arguments[ARGUMENTS]
         code = pack_argument(&arguments[SHARED], y);
     }
     if (code == 0) {
-        code = run(func, &arguments[X], y, &arguments[SHARED]);
-        if (y->packed != NULL) {
+        code = run(call, arguments);
+        if (y->packed != NULL && call->estimate == NULL) {
             fm_fortran_unpack(&y->array, y->packed);
         }
     }
@@ -205,8 +224,8 @@ static int pack_and_run(fastmap_func *func, struct argument arguments[ARGUMENTS]
 }
 
 /* Also without elements: under MPI a rank that has none helps those that have some. */
-int fastmap_fortran_map(fastmap_func *func, const CFI_cdesc_t *x, const CFI_cdesc_t *y,
-                        const CFI_cdesc_t *shared)
+static int call_with(const struct call *call, const CFI_cdesc_t *x, const CFI_cdesc_t *y,
+                     const CFI_cdesc_t *shared)
 {
     int code = check(x, y, shared);
     if (code != 0) {
@@ -217,9 +236,25 @@ int fastmap_fortran_map(fastmap_func *func, const CFI_cdesc_t *x, const CFI_cdes
     read_argument(&arguments[X], x, n);
     read_argument(&arguments[Y], y, n);
     read_argument(&arguments[SHARED], shared, n);
-    code = pack_and_run(func, arguments);
+    code = pack_and_run(call, arguments);
     for (int i = 0; i < ARGUMENTS; i++) {
         free(arguments[i].packed);
     }
     return code;
+}
+
+int fastmap_fortran_map(fastmap_func *func, const CFI_cdesc_t *x, const CFI_cdesc_t *y,
+                        const CFI_cdesc_t *shared, const struct fastmap_map *options,
+                        struct fastmap_report *report)
+{
+    const struct call call = {.func = func, .options = options, .report = report};
+    return call_with(&call, x, y, shared);
+}
+
+int fastmap_fortran_estimate(fastmap_func *func, const CFI_cdesc_t *x, const CFI_cdesc_t *y,
+                             const CFI_cdesc_t *shared, const struct fastmap_map *options,
+                             struct fastmap_forecast *estimate)
+{
+    const struct call call = {.func = func, .options = options, .estimate = estimate};
+    return call_with(&call, x, y, shared);
 }
