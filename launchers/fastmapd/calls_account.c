@@ -83,8 +83,9 @@ void fmd_call_account(struct fmd_request *request)
     const struct fmd_service *service = request->service;
     const int64_t day_limit = request->token.limits.day_nano;
     struct fmd_standing standing;
-    if (fmd_ledger_standing(service->ledger, &request->token, &standing) != 0) {
-        fmd_answer_error(&request->answer, FMD_ERR_internal, "the ledger cannot be read");
+    const int rc = fmd_ledger_standing(service->ledger, &request->token, &standing);
+    if (rc != 0) {
+        fmd_request_refuse_ledger(request, rc);
         return;
     }
     fmd_answer_json(&request->answer, 200,

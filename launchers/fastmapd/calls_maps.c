@@ -24,15 +24,15 @@ static void tell(struct fmd_request *request, const char *id)
 {
     struct fmd_map_row row;
     struct fmd_standing standing;
-    const int found =
-        fmd_ledger_find_map(request->service->ledger, request->token.account, id, &row);
-    if (found == 0) {
+    int rc = fmd_ledger_find_map(request->service->ledger, request->token.account, id, &row);
+    if (rc == 0) {
         fmd_answer_error(&request->answer, FMD_ERR_map, "this account has no such map");
         return;
     }
-    if (found < 0 ||
-        fmd_ledger_standing(request->service->ledger, &request->token, &standing) != 0) {
-        fmd_answer_error(&request->answer, FMD_ERR_internal, "the ledger cannot be read");
+    if (rc == 1)
+        rc = fmd_ledger_standing(request->service->ledger, &request->token, &standing);
+    if (rc != 0) {
+        fmd_request_refuse_ledger(request, rc);
         return;
     }
     const int64_t left = row.hold - row.spent;
@@ -50,20 +50,27 @@ void fmd_call_map_show(struct fmd_request *request)
     tell(request, fmd_request_piece(request, 0));
 }
 
+/* A map of another host, which may be dead: what it still computes is not charged any more. */
+static int close_elsewhere(const struct fmd_request *request, const char *id)
+{
+    struct fmd_ledger *ledger = request->service->ledger;
+    struct fmd_map_row row;
+    const int found = fmd_ledger_find_map(ledger, request->token.account, id, &row);
+    return found == 1 && row.is_open ? fmd_ledger_close_map(ledger, id) : found < 0 ? found : 0;
+}
+
 void fmd_call_map_close(struct fmd_request *request)
 {
     const char *id = fmd_request_piece(request, 0);
     struct fmd_maps *maps = request->service->maps;
     struct fmd_open *open = fmd_maps_find(maps, request->token.account, id);
-    if (open != NULL) {
-        const int rc = fmd_maps_close(maps, open);
+    const int rc = open != NULL ? fmd_maps_close(maps, open) : close_elsewhere(request, id);
+    if (open != NULL)
         fmd_maps_put(maps, open);
-        if (rc != 0) {
-            fmd_answer_error(&request->answer, FMD_ERR_internal, "the ledger cannot be written");
-            return;
-        }
-    }
-    tell(request, id);
+    if (rc == 0)
+        tell(request, id);
+    else
+        fmd_request_refuse_ledger(request, rc);
 }
 
 /* ---- Opening ---------------------------------------------------------------------------------------------
@@ -89,25 +96,10 @@ static bool check_terms(struct fmd_request *request, struct opening *o)
     return true;
 }
 
-/* The same key again opens nothing: neither limit applies. */
+/* The same key again opens nothing: the limit does not apply. */
 static bool is_again(const struct fmd_request *request, const struct opening *o)
 {
     return fmd_maps_has_key(request->service->maps, request->token.account, o->terms.key);
-}
-
-/* A token's limit is for all of its maps together. */
-static bool check_vcpus(struct fmd_request *request, struct opening *o)
-{
-    int64_t vcpus = fmd_call_vcpus(request);
-    if (request->token.limits.vcpus >= 0)
-        vcpus -= fmd_maps_vcpus(request->service->maps, request->token.id);
-    if ((int64_t)o->terms.pool.vcpus > vcpus)
-        o->terms.pool.vcpus = vcpus > 0 ? (unsigned)vcpus : 1;
-    if (vcpus > 0 || is_again(request, o))
-        return true;
-    fmd_answer_error(&request->answer, FMD_ERR_maps,
-                     "this token's vCPUs are all in use; close a map");
-    return false;
 }
 
 /* Adds to `lacks` each word of a list with blanks between that this processor has not. */
@@ -193,17 +185,38 @@ static bool check_count(struct fmd_request *request, struct opening *o)
     return false;
 }
 
+/* Nobody knows whether it was opened: it is closed when that can be said. */
+static void refuse_opening(struct fmd_request *request, const struct opening *o, int rc)
+{
+    if (rc == FMD_LEDGER_AWAY && o->row.id[0] != '\0')
+        fmd_maps_forget(request->service->maps, o->row.id);
+    fmd_request_refuse_ledger(request, rc == FMD_LEDGER_CLOSED ? FMD_LEDGER_AWAY : rc);
+}
+
 /* Digest of the body: what makes two openings with one key the same. */
 static bool hold(struct fmd_request *request, struct opening *o)
 {
     const struct fmd_config *config = request->service->config;
+    const int64_t vcpus = fmd_call_vcpus(request);
     const struct fmd_opening asked = {
-        &request->token,    o->terms.key,  request->claim.digest, o->terms.budget,
-        config->hold_least, config->price, request->service->host};
-    if (fmd_ledger_open_map(request->service->ledger, &asked, &o->verdict, &o->row) != 0) {
-        fmd_answer_error(&request->answer, FMD_ERR_internal, "the ledger cannot be written");
+        .token = &request->token,
+        .key = o->terms.key,
+        .digest = request->claim.digest,
+        .budget = o->terms.budget,
+        .least = config->hold_least,
+        .price = config->price,
+        .vcpus = o->terms.pool.vcpus < vcpus ? o->terms.pool.vcpus : vcpus,
+        .host = atomic_load(&request->service->host),
+    };
+    const int rc = fmd_ledger_open_map(request->service->ledger, &asked, &o->verdict, &o->row);
+    if (rc != 0) {
+        refuse_opening(request, o, rc);
         return false;
     }
+    o->terms.pool.vcpus = (unsigned)o->row.vcpus;
+    if (o->verdict == FMD_NO_VCPUS)
+        fmd_answer_error(&request->answer, FMD_ERR_maps,
+                         "this token's vCPUs are all in use; close a map");
     if (o->verdict == FMD_CONFLICT)
         fmd_answer_error(&request->answer, FMD_ERR_conflict,
                          "the key was used for another map; choose another");
@@ -227,7 +240,8 @@ static void tell_opened(struct fmd_request *request, const struct fmd_map_row *r
                   (json_int_t)config->spans_in_flight, "idle_s", (json_int_t)config->map_idle_s));
 }
 
-/* The same key again: the map is open here, or being opened, or over. */
+/* The same key again: the map is open here, or being opened, or over. It may also be open on another
+   host, from which the client has come away: then it ends there. */
 static void tell_known(struct fmd_request *request, const struct opening *o)
 {
     struct fmd_open *open =
@@ -235,9 +249,15 @@ static void tell_known(struct fmd_request *request, const struct opening *o)
     if (open != NULL) {
         tell_opened(request, &o->row, open->vcpus, 200);
         fmd_maps_put(request->service->maps, open);
-    } else if (o->row.is_open)
-        fmd_answer_error(&request->answer, FMD_ERR_busy,
-                         "the map is being opened, or by another host; ask again");
+        return;
+    }
+    if (o->row.is_open && o->row.host == atomic_load(&request->service->host)) {
+        fmd_answer_error(&request->answer, FMD_ERR_busy, "the map is being opened; ask again");
+        return;
+    }
+    const int rc = o->row.is_open ? fmd_ledger_close_map(request->service->ledger, o->row.id) : 0;
+    if (rc != 0)
+        fmd_request_refuse_ledger(request, rc);
     else
         fmd_answer_error(&request->answer, FMD_ERR_closed,
                          "the map with this key is closed; choose another key");
@@ -254,7 +274,8 @@ static void start(struct fmd_request *request, struct opening *o)
                                         &o->terms.pool, map)) == NULL)
         fmd_pool_map_close(map);
     if (open == NULL) {
-        fmd_ledger_close_map(service->ledger, o->row.id);
+        if (fmd_ledger_close_map(service->ledger, o->row.id) != 0)
+            fmd_maps_forget(service->maps, o->row.id);
         fmd_answer_error(&request->answer,
                          rc == FASTMAP_ERR_ARGUMENT ? FMD_ERR_function : FMD_ERR_full, "%s",
                          rc != 0 ? fm_base_last_error() : "no memory for another map");
@@ -271,7 +292,7 @@ static void start(struct fmd_request *request, struct opening *o)
 void fmd_call_map_open(struct fmd_request *request)
 {
     static bool (*const steps[])(struct fmd_request * request, struct opening * o) = {
-        check_terms, check_count, check_vcpus, stage, check_cpu, open_shared, hold};
+        check_terms, check_count, stage, check_cpu, open_shared, hold};
     struct opening o = {.terms.pool.shared_fd = -1};
     size_t i = 0;
     while (i < sizeof steps / sizeof steps[0] && steps[i](request, &o))

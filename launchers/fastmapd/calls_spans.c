@@ -44,12 +44,15 @@ static void refuse_unknown(struct fmd_request *request, const char *id)
     struct fmd_map_row row;
     const int found =
         fmd_ledger_find_map(request->service->ledger, request->token.account, id, &row);
-    if (found == 1)
+    if (found == 1 && row.is_open && row.host != atomic_load(&request->service->host))
+        fmd_answer_error(&request->answer, FMD_ERR_map,
+                         "the map is open on another host; open one here");
+    else if (found == 1)
         fmd_answer_error(&request->answer, FMD_ERR_closed, "the map is closed; open another");
     else if (found == 0)
         fmd_answer_error(&request->answer, FMD_ERR_map, "this account has no such map here");
     else
-        fmd_answer_error(&request->answer, FMD_ERR_internal, "the ledger cannot be read");
+        fmd_request_refuse_ledger(request, found);
 }
 
 static bool check_sizes(struct fmd_request *request, const struct span *own)
@@ -263,6 +266,22 @@ static void tell_function(struct fmd_request *request, const struct span *own,
     fmd_answer_add(&request->answer, "left", json_integer(s->left));
 }
 
+/* It was closed behind this host's back, or the span was charged in an attempt whose end nobody learned
+   of. */
+static void tell_unsettled(struct fmd_request *request, struct span *own, int rc)
+{
+    if (rc == FMD_LEDGER_CLOSED) {
+        fmd_maps_close(request->service->maps, own->run.open);
+        fmd_answer_error(&request->answer, FMD_ERR_closed,
+                         "the map was closed; the span is not charged");
+    } else if (rc == FMD_LEDGER_TWICE)
+        fmd_answer_error(
+            &request->answer, FMD_ERR_gone,
+            "the span was computed and charged before, its outputs are kept no longer");
+    else
+        fmd_request_refuse_ledger(request, rc);
+}
+
 void fmd_call_span_finish(struct fmd_request *request)
 {
     struct span *own = request->own;
@@ -270,13 +289,10 @@ void fmd_call_span_finish(struct fmd_request *request)
     const int64_t begun_ns = fmd_now_ns();
     fmd_span_run(&own->run);
     fmd_metrics_add(FMD_METRIC_wait_ns, fmd_now_ns() - begun_ns);
-    if (fmd_span_settle(request->service->ledger, &own->run, &s) != 0) {
-        char quoted[FMD_LOG_QUOTED];
-        fmd_log(FMD_LOG_ERROR, "ledger", "request=%s map=%s why=%s", request->id, own->run.open->id,
-                fmd_log_quote(fm_base_last_error(), quoted));
-        fmd_answer_error(&request->answer, FMD_ERR_internal,
-                         "the ledger cannot be written; the span is not charged");
-    } else if (own->run.result.status == FMD_SPAN_CLOSED)
+    const int rc = fmd_span_settle(request->service->ledger, &own->run, &s);
+    if (rc != 0)
+        tell_unsettled(request, own, rc);
+    else if (own->run.result.status == FMD_SPAN_CLOSED)
         fmd_answer_error(&request->answer, FMD_ERR_closed,
                          "the map was closed; the span is not charged");
     else if (own->run.result.status == FMD_SPAN_REFUSED ||

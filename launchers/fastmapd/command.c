@@ -30,7 +30,7 @@ static int open_ledger(const struct fmd_config *config, struct fmd_ledger **ledg
     int rc = fmd_state_open(config, &folder);
     if (rc != 0)
         return rc;
-    rc = fmd_ledger_open(folder, config->state, false, ledger);
+    rc = fmd_ledger_open(folder, config->state, config->ledger, false, ledger);
     close(folder);
     return rc;
 }

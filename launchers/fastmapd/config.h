@@ -18,6 +18,7 @@ enum fmd_log_level { FMD_LOG_ERROR, FMD_LOG_INFO, FMD_LOG_DEBUG };
 
 struct fmd_config {
     char state[FMD_CONFIG_TEXT];
+    char ledger[FMD_CONFIG_TEXT]; /* "": in the state folder */
     char listen[FMD_CONFIG_TEXT];
     char certificate[FMD_CONFIG_TEXT]; /* "": made in the state folder */
     char key[FMD_CONFIG_TEXT];
@@ -28,7 +29,7 @@ struct fmd_config {
     int64_t vcpus; /* 0: one for each processor */
     int64_t connections, connections_address;
     int64_t header_s, body_s, request_s, keep_s, drain_s;
-    int64_t skew_s, attempts;
+    int64_t lease_s, skew_s, attempts;
     int64_t blob_bytes, part_bytes, account_bytes, store_bytes;
     int64_t span_bytes, spans_in_flight, spans_map, kept_bytes;
     int64_t maps_account, map_idle_s, span_s, worker_bytes, worker_idle_s;

@@ -22,6 +22,10 @@ const struct fmd_config_row fmd_config_rows[] = {
     {STRING(state), .fallback = "",
      .doc = "Folder of ledger, certificate and blobs. Default: "
             "/var/lib/fastmapd for root, else ~/.local/state/fastmapd."},
+    {STRING(ledger), .fallback = "",
+     .doc =
+         "Where accounts and money are: postgresql://USER@HOST/DATABASE, which several hosts can "
+         "share, or the full path of an SQLite file. Default: ledger.db in the state folder."},
     {STRING(listen), .fallback = "127.0.0.1", .doc = "Address to listen on; :: is every address."},
     {COUNT(port, 0, 65535), .fallback = "0", .doc = "Port to listen on; 0: the system chooses."},
     {STRING(certificate), .fallback = "",
@@ -47,6 +51,8 @@ const struct fmd_config_row fmd_config_rows[] = {
      .doc = "Seconds that a connection may wait for its next request."},
     {COUNT(drain_s, 0, 86400), .fallback = "60",
      .doc = "Seconds that SIGTERM leaves to running spans."},
+    {COUNT(lease_s, 2, 86400), .fallback = "60",
+     .doc = "Seconds without news of a daemon after which others give back what its maps hold."},
     {COUNT(skew_s, 1, 3600), .fallback = "60", .doc = "Seconds that a client's clock may differ."},
     {COUNT(attempts, 0, 1000000), .fallback = "20",
      .doc = "Failed signatures an address may have in a minute; 0: any number."},

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The ledger's database: its tables, the combining of writers, and the one way in which money moves.
+ * The ledger's database: the combining of writers, and the one way in which money moves.
  *
  * Who writes. `queue` holds the work that threads have brought. The first who finds nobody leading leads:
  * takes
  * all that is queued, commits it as one transaction, wakes its owners, and hands the lead to the
  * first of those who have queued meanwhile. A leader works for others only while its own work is in the
- * transaction.
+ * transaction. Work that joins (settlements) is done for all of a batch at once.
+ *
+ * Work is done again where the database went away under it: it must give the same from the same beginning.
  */
 #include "ledger.h"
 
-#include <fcntl.h>
 #include <limits.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "ledger_inside.h"
@@ -25,39 +28,11 @@
 
 enum { READERS = 4, BATCH_MOST = 256 };
 
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS house(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE IF NOT EXISTS accounts(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-    "  made INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE IF NOT EXISTS books(id INTEGER PRIMARY KEY, taken INTEGER NOT NULL DEFAULT 0,"
-    "  given INTEGER NOT NULL DEFAULT 0, CHECK(id = 0 OR given >= taken)) STRICT;"
-    "CREATE TABLE IF NOT EXISTS transfers(id INTEGER PRIMARY KEY, made INTEGER NOT NULL,"
-    "  source INTEGER NOT NULL REFERENCES books, target INTEGER NOT NULL REFERENCES books,"
-    "  nano INTEGER NOT NULL CHECK(nano > 0), kind TEXT NOT NULL, map TEXT, span INTEGER, note "
-    "TEXT,"
-    "  CHECK(source <> target)) STRICT;"
-    "CREATE UNIQUE INDEX IF NOT EXISTS once ON transfers(map, span) WHERE span IS NOT NULL;"
-    "CREATE TABLE IF NOT EXISTS tokens(id TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES "
-    "accounts,"
-    "  key BLOB NOT NULL, made INTEGER NOT NULL, revoked INTEGER, vcpus INTEGER, day_nano INTEGER) "
-    "STRICT;"
-    "CREATE TABLE IF NOT EXISTS days(token TEXT NOT NULL, day INTEGER NOT NULL, nano INTEGER NOT "
-    "NULL,"
-    "  PRIMARY KEY(token, day)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS maps(id TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES "
-    "accounts,"
-    "  token TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, host INTEGER NOT NULL,"
-    "  opened INTEGER NOT NULL, closed INTEGER, hold INTEGER NOT NULL, price INTEGER NOT NULL,"
-    "  spans INTEGER NOT NULL DEFAULT 0, cpu_ns INTEGER NOT NULL DEFAULT 0, spent INTEGER NOT NULL "
-    "DEFAULT 0,"
-    "  CHECK(spent <= hold), UNIQUE(account, key)) STRICT;"
-    "CREATE INDEX IF NOT EXISTS open_maps ON maps(host) WHERE closed IS NULL;"
-    "CREATE INDEX IF NOT EXISTS maps_of_token ON maps(token) WHERE closed IS NULL;"
-    "INSERT OR IGNORE INTO books(id) VALUES (0), (1);"
-    "INSERT OR IGNORE INTO house VALUES ('version', 1), ('host', abs(random()));";
+#define PATIENCE_NS (20 * INT64_C(1000000000)) /* with a database that is away */
 
 struct work {
-    fmd_ledger_work *run;
+    fmd_ledger_work *run; /* by itself; or */
+    fmd_ledger_group *join;
     void *argument;
     int rc;
     bool leads; /* woken to lead, not because it is done */
@@ -68,6 +43,7 @@ struct work {
 
 struct fmd_ledger {
     uint8_t master[FMD_SEAL_KEY];
+    enum fmd_sql_kind kind;
     struct fmd_sql *writer; /* the leader's */
     pthread_mutex_t mutex;  /* protects queue, last and is_led; never held while SQL runs */
     struct work *queue, **last;
@@ -81,33 +57,86 @@ struct fmd_ledger {
 
 /* ---- Writing ---------------------------------------------------------------------------------------- */
 
-static void run_one(struct fmd_sql *sql, struct work *work)
+/* What fails is undone, and the transaction goes on. Returns below 0 only where it cannot. */
+static int run_one(struct fmd_sql *sql, struct work *work)
 {
-    if ((work->rc = fmd_sql(sql, "SAVEPOINT work", "")) < 0)
-        return;
-    work->rc = work->run(sql, work->argument);
+    int rc = fmd_sql(sql, "SAVEPOINT work", "");
+    if (rc != 0)
+        return rc;
+    work->rc =
+        work->run != NULL ? work->run(sql, work->argument) : work->join(sql, &work->argument, 1);
+    if (work->rc == FMD_SQL_AWAY)
+        return FMD_SQL_AWAY;
     if (work->rc != 0) {
         strcpy(work->sentence, fm_base_last_error());
-        fmd_sql(sql, "ROLLBACK TO work", "");
+        rc = fmd_sql(sql, "ROLLBACK TO work", "");
     }
-    fmd_sql(sql, "RELEASE work", "");
+    return rc == 0 ? fmd_sql(sql, "RELEASE work", "") : rc;
 }
 
-/* A commit that fails takes everybody's work with it. */
+/* All work of a batch that can be done together. Where it cannot, somebody's is at fault: then each by
+   itself. */
+static int run_joined(struct fmd_sql *sql, struct work *batch)
+{
+    void *arguments[BATCH_MOST];
+    fmd_ledger_group *join = NULL;
+    size_t count = 0;
+    for (struct work *work = batch; work != NULL; work = work->next)
+        if (work->join != NULL) {
+            join = work->join;
+            arguments[count++] = work->argument;
+            work->rc = 0;
+        }
+    if (count == 0)
+        return 0;
+    int rc = fmd_sql(sql, "SAVEPOINT joined", "");
+    if (rc != 0)
+        return rc;
+    const int joined = join(sql, arguments, count);
+    if (joined == FMD_SQL_AWAY)
+        return joined;
+    if (joined != 0 && (rc = fmd_sql(sql, "ROLLBACK TO joined", "")) == 0)
+        for (struct work *work = batch; work != NULL && rc == 0; work = work->next)
+            rc = work->join != NULL ? run_one(sql, work) : 0;
+    return rc == 0 ? fmd_sql(sql, "RELEASE joined", "") : rc;
+}
+
+static int run_transaction(struct fmd_sql *sql, struct work *batch)
+{
+    int rc = fmd_sql_begin(sql, true);
+    if (rc == 0)
+        rc = run_joined(sql, batch);
+    for (struct work *work = batch; work != NULL && rc == 0; work = work->next)
+        rc = work->run != NULL ? run_one(sql, work) : 0;
+    if (rc == 0)
+        rc = fmd_sql_commit(sql);
+    if (rc != 0)
+        fmd_sql_rollback(sql);
+    return rc;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* A commit that fails takes everybody's work with it. Where the database went away before, all of it is done
+   again when it is back. */
 static void run_batch(struct fmd_sql *sql, struct work *batch)
 {
-    int rc = fmd_sql(sql, "BEGIN IMMEDIATE", "");
-    for (struct work *work = batch; work != NULL && rc == 0; work = work->next)
-        run_one(sql, work);
-    if (rc == 0)
-        rc = fmd_sql(sql, "COMMIT", "");
-    if (rc == 0)
-        return;
-    for (struct work *work = batch; work != NULL; work = work->next) {
-        work->rc = FASTMAP_ERR_STATE;
+    static const struct timespec nap = {0, 50000000};
+    const int64_t end_ns = now_ns() + PATIENCE_NS;
+    int rc;
+    while ((rc = run_transaction(sql, batch)) == FMD_SQL_AWAY && now_ns() < end_ns) {
+        nanosleep(&nap, NULL);
+        fmd_sql_revive(sql);
+    }
+    for (struct work *work = batch; work != NULL && rc != 0; work = work->next) {
+        work->rc = rc == FMD_SQL_UNKNOWN ? FMD_LEDGER_AWAY : rc;
         strcpy(work->sentence, fm_base_last_error());
     }
-    fmd_sql(sql, "ROLLBACK", "");
 }
 
 /* Takes up to BATCH_MOST off the queue. The mutex is held. */
@@ -152,51 +181,71 @@ static void wait_for(sem_t *semaphore)
         continue; /* a signal */
 }
 
-int fmd_ledger_write(struct fmd_ledger *ledger, fmd_ledger_work *run, void *argument)
+static int write_work(struct fmd_ledger *ledger, struct work *own)
 {
-    struct work own = {.run = run, .argument = argument};
-    sem_init(&own.wake, 0, 0);
+    sem_init(&own->wake, 0, 0);
     pthread_mutex_lock(&ledger->mutex);
-    *ledger->last = &own;
-    ledger->last = &own.next;
+    *ledger->last = own;
+    ledger->last = &own->next;
     const bool leads = !ledger->is_led;
     ledger->is_led = true;
     pthread_mutex_unlock(&ledger->mutex);
     if (!leads)
-        wait_for(&own.wake);
-    if (leads || own.leads)
-        lead(ledger, &own);
-    sem_destroy(&own.wake);
-    return own.rc == 0 ? 0 : fm_base_fail(own.rc, "%s", own.sentence);
+        wait_for(&own->wake);
+    if (leads || own->leads)
+        lead(ledger, own);
+    sem_destroy(&own->wake);
+    return own->rc == 0 ? 0 : fm_base_fail(own->rc, "%s", own->sentence);
 }
 
+int fmd_ledger_write(struct fmd_ledger *ledger, fmd_ledger_work *run, void *argument)
+{
+    return write_work(ledger, &(struct work){.run = run, .argument = argument});
+}
+
+int fmd_ledger_join(struct fmd_ledger *ledger, fmd_ledger_group *join, void *argument)
+{
+    return write_work(ledger, &(struct work){.join = join, .argument = argument});
+}
+
+/* A connection that has ended since it was used last is made anew, once. */
 int fmd_ledger_read(struct fmd_ledger *ledger, fmd_ledger_work *run, void *argument)
 {
     struct reader *reader = &ledger->readers[atomic_fetch_add(&ledger->turn, 1) % READERS];
     pthread_mutex_lock(&reader->mutex);
-    const int rc = run(reader->sql, argument);
+    int rc = run(reader->sql, argument);
+    if (rc == FMD_SQL_AWAY && fmd_sql_revive(reader->sql) == 0)
+        rc = run(reader->sql, argument);
     pthread_mutex_unlock(&reader->mutex);
     return rc;
 }
 
 /* ---- Money ------------------------------------------------------------------------------------------ */
 
+int fmd_ledger_note(struct fmd_sql *sql, const struct fmd_transfer *transfer)
+{
+    return fmd_sql(sql,
+                   "INSERT INTO transfers(made, source, target, nano, kind, map, span, note) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                   "iiiissns", (int64_t)time(NULL), transfer->from, transfer->to, transfer->nano,
+                   transfer->kind, transfer->map, transfer->span, transfer->note);
+}
+
+int fmd_ledger_shift(struct fmd_sql *sql, int64_t from, int64_t to, int64_t nano)
+{
+    const int rc =
+        fmd_sql(sql, "UPDATE books SET taken = taken + ? WHERE id = ?", "ii", nano, from);
+    return rc != 0
+               ? rc
+               : fmd_sql(sql, "UPDATE books SET given = given + ? WHERE id = ?", "ii", nano, to);
+}
+
 int fmd_ledger_move(struct fmd_sql *sql, const struct fmd_transfer *transfer)
 {
     if (transfer->nano == 0)
         return 0;
-    int rc = fmd_sql(sql,
-                     "INSERT INTO transfers(made, source, target, nano, kind, map, span, note) "
-                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                     "iiiissns", (int64_t)time(NULL), transfer->from, transfer->to, transfer->nano,
-                     transfer->kind, transfer->map, transfer->span, transfer->note);
-    if (rc == 0)
-        rc = fmd_sql(sql, "UPDATE books SET taken = taken + ? WHERE id = ?", "ii", transfer->nano,
-                     transfer->from);
-    if (rc == 0)
-        rc = fmd_sql(sql, "UPDATE books SET given = given + ? WHERE id = ?", "ii", transfer->nano,
-                     transfer->to);
-    return rc;
+    const int rc = fmd_ledger_note(sql, transfer);
+    return rc != 0 ? rc : fmd_ledger_shift(sql, transfer->from, transfer->to, transfer->nano);
 }
 
 int fmd_ledger_worth(struct fmd_sql *sql, int64_t book, int64_t *nano)
@@ -213,38 +262,84 @@ const uint8_t *fmd_ledger_master(const struct fmd_ledger *ledger)
     return ledger->master;
 }
 
-static int check_version(struct fmd_sql *sql)
+bool fmd_ledger_is_shared(const struct fmd_ledger *ledger)
 {
-    int64_t version = 0;
-    const int rc = fmd_sql(sql, "SELECT value FROM house WHERE key = 'version'", ">i", &version);
-    if (rc < 0)
-        return rc;
-    return version == 1
-               ? 0
-               : fm_base_fail(
-                     FASTMAP_ERR_STATE,
-                     "the ledger has format %lld, this fastmapd knows 1; use the newer fastmapd",
-                     (long long)version);
+    return ledger->kind == FMD_SQL_POSTGRES;
 }
 
-static int open_all(struct fmd_ledger *ledger, const char *path, bool is_daemon)
+/* Hosts that share a ledger must have the same key: what one has sealed the others are to open. */
+static int check_key(struct fmd_sql *sql, void *argument)
 {
-    ledger->writer = fmd_sql_open(path, !is_daemon);
+    static const char salt[] = "fastmapd ledger.key";
+    const struct fmd_ledger *ledger = argument;
+    uint8_t text[sizeof salt + FMD_SEAL_KEY], digest[FM_SERVICE_DIGEST_BYTES];
+    int64_t own = 0, found = 0;
+    memcpy(text, salt, sizeof salt);
+    memcpy(text + sizeof salt, ledger->master, FMD_SEAL_KEY);
+    const bool digested = EVP_Digest(text, sizeof text, digest, NULL, EVP_sha256(), NULL) == 1;
+    explicit_bzero(text, sizeof text);
+    if (!digested)
+        return fm_base_fail(FASTMAP_ERR_STATE, "no digest of ledger.key can be made");
+    memcpy(&own, digest, sizeof own);
+    own &= INT64_MAX;
+    int rc = fmd_sql(sql, "INSERT INTO house(key, value) VALUES ('key', ?) ON CONFLICT DO NOTHING",
+                     "i", own);
+    if (rc == 0)
+        rc = fmd_sql(sql, "SELECT value FROM house WHERE key = 'key'", ">i", &found);
+    if (rc < 0)
+        return rc;
+    return found == own ? 0
+                        : fm_base_fail(FASTMAP_ERR_CONFIG,
+                                       "the ledger belongs to another ledger.key than the one in "
+                                       "the state folder; copy it from the host that made the "
+                                       "ledger, or bring it back from a backup");
+}
+
+static int open_all(struct fmd_ledger *ledger, const char *where, bool is_daemon)
+{
+    ledger->kind = fmd_sql_kind(where);
+    ledger->writer = fmd_sql_open(where, is_daemon);
     if (ledger->writer == NULL)
         return FASTMAP_ERR_STATE;
-    int rc = fmd_sql_script(ledger->writer, schema);
+    int rc = fmd_ledger_prepare(ledger->writer, ledger->kind);
     if (rc == 0)
-        rc = check_version(ledger->writer);
+        rc = fmd_ledger_write(ledger, check_key, ledger);
     for (int i = 0; i < READERS && rc == 0; i++) {
-        ledger->readers[i].sql = fmd_sql_open(path, false);
+        ledger->readers[i].sql = fmd_sql_open(where, is_daemon);
         rc = ledger->readers[i].sql == NULL ? FASTMAP_ERR_STATE : 0;
     }
     return rc;
 }
 
-int fmd_ledger_open(int folder, const char *folder_path, bool is_daemon, struct fmd_ledger **out)
+/* Where the ledger is: an address, a file whose folder is checked as the state folder is, or ledger.db. */
+static int find_ledger(const char *setting, const char *folder_path, char path[PATH_MAX])
 {
-    char path[PATH_MAX + 16];
+    int folder;
+    const bool is_file = fmd_sql_kind(setting) == FMD_SQL_SQLITE && setting[0] != '\0';
+    if (snprintf(path, PATH_MAX, setting[0] != '\0' ? "%s" : "%s/ledger.db",
+                 setting[0] != '\0' ? setting : folder_path) >= PATH_MAX)
+        return fm_base_fail(FASTMAP_ERR_CONFIG, "the path of the ledger is too long");
+    if (!is_file)
+        return 0;
+    char above[PATH_MAX];
+    strcpy(above, path);
+    char *slash = strrchr(above, '/');
+    if (above[0] != '/' || slash == above || slash[1] == '\0')
+        return fm_base_fail(FASTMAP_ERR_CONFIG,
+                            "ledger is %.64s; give the full path of a file in a folder of its own, "
+                            "or postgresql://USER@HOST/DATABASE",
+                            setting);
+    *slash = '\0';
+    const int rc = fmd_paths_folder(above, &folder);
+    if (rc == 0)
+        close(folder);
+    return rc;
+}
+
+int fmd_ledger_open(int folder, const char *folder_path, const char *setting, bool is_daemon,
+                    struct fmd_ledger **out)
+{
+    char where[PATH_MAX];
     struct fmd_ledger *ledger = calloc(1, sizeof *ledger);
     if (ledger == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY, "no memory for the ledger");
@@ -252,10 +347,11 @@ int fmd_ledger_open(int folder, const char *folder_path, bool is_daemon, struct 
     pthread_mutex_init(&ledger->mutex, NULL);
     for (int i = 0; i < READERS; i++)
         pthread_mutex_init(&ledger->readers[i].mutex, NULL);
-    snprintf(path, sizeof path, "%s/ledger.db", folder_path);
-    int rc = fmd_seal_load(folder, folder_path, ledger->master);
+    int rc = find_ledger(setting, folder_path, where);
     if (rc == 0)
-        rc = open_all(ledger, path, is_daemon);
+        rc = fmd_seal_load(folder, folder_path, ledger->master);
+    if (rc == 0)
+        rc = open_all(ledger, where, is_daemon);
     if (rc != 0) {
         fmd_ledger_close(ledger);
         return rc;

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Accounts, tokens, maps and money, in SQLite. Money moves by transfers only: each takes an amount from one
- * book and gives it to another, so all books together always come to nothing. The books:
+ * Accounts, tokens, maps and money, in SQLite for one host or PostgreSQL for several. Money moves by
+ * transfers only: each takes an amount from one book and gives it to another, so all books together always
+ * come to nothing. The books:
  *
  *   bank            where credit comes from; the only one that may be below zero
  *   balance, held   two for each account
  *   earned          what was charged
  *
  * The database itself refuses a transfer that a book has not the money for, and a second charge for the
- * same span of a map.
+ * same span of a map. All rules hold among several hosts as they do in one: whoever writes has the ledger
+ * to himself.
  *
  * Writers are combined: whoever finds nobody writing carries out what all others have brought meanwhile,
  * in one transaction. So the number of commits adapts to what a commit costs, and nobody is answered
- * before his transfer is committed. A daemon's commits survive its death, and may be lost, in order, by a
- * failure of power; a command's survive that too.
+ * before his transfer is committed. With SQLite a daemon's commits survive its death, and may be lost, in
+ * order, by a failure of power; a command's survive that too. With PostgreSQL its own settings decide.
  *
- * Functions return 0 or a FASTMAP_ERR_* with its sentence recorded. Threads: any.
+ * Functions return 0, a FASTMAP_ERR_*, or one of the codes below, with its sentence recorded. Threads: any.
  */
 #ifndef FMD_LEDGER_H
 #define FMD_LEDGER_H
@@ -33,8 +35,19 @@
 
 struct fmd_ledger;
 
-/* folder: the state folder. is_daemon: many small writes; else a command. */
-int fmd_ledger_open(int folder, const char *folder_path, bool is_daemon, struct fmd_ledger **out);
+/* The ledger cannot be reached now; it was tried for a while. What was to be written is not, or, if the
+   database fell silent in the last moment, it may be. */
+#define FMD_LEDGER_AWAY (-1001)
+#define FMD_LEDGER_CLOSED (-1003) /* the map is closed */
+#define FMD_LEDGER_TWICE (-1004)  /* the span was charged before */
+
+/* folder: the state folder, with ledger.key. setting: "" for ledger.db in it, a path, or a PostgreSQL
+   address. is_daemon: many small writes; else a command. */
+int fmd_ledger_open(int folder, const char *folder_path, const char *setting, bool is_daemon,
+                    struct fmd_ledger **out);
+
+/* Whether other hosts may be using it. */
+bool fmd_ledger_is_shared(const struct fmd_ledger *ledger);
 void fmd_ledger_close(struct fmd_ledger *ledger);
 
 /* ---- Accounts and tokens (ledger_accounts.c) ----------------------------------------------------------- */
@@ -85,7 +98,8 @@ enum fmd_verdict {
     FMD_OPENED,
     FMD_KNOWN,    /* the same key opened the same map before: what is told is how it stands */
     FMD_CONFLICT, /* the same key opened another map */
-    FMD_NO_CREDIT
+    FMD_NO_CREDIT,
+    FMD_NO_VCPUS /* the token's are all in use */
 };
 
 struct fmd_map_row {
@@ -94,6 +108,8 @@ struct fmd_map_row {
     char token[FM_SERVICE_ID_BYTES];
     int64_t hold, price; /* hold as it was at first */
     int64_t spans, cpu_ns, spent;
+    int64_t vcpus; /* granted */
+    int64_t host;  /* whose it is */
     bool is_open;
 };
 
@@ -102,12 +118,14 @@ struct fmd_opening {
     const char *key;       /* the client's */
     const uint8_t *digest; /* of what was asked for, 32 bytes */
     int64_t budget, least, price;
-    int64_t host; /* the daemon */
+    int64_t vcpus; /* asked for; what the token may have besides its other maps is granted */
+    int64_t host;  /* the daemon's lease */
 };
 int fmd_ledger_open_map(struct fmd_ledger *ledger, const struct fmd_opening *opening,
                         enum fmd_verdict *verdict, struct fmd_map_row *row);
 
-/* One span is done: the price of its CPU time goes from held to earned, once. */
+/* One span is done: the price of its CPU time goes from held to earned, once. CLOSED, TWICE: it is not
+   charged. */
 struct fmd_settlement {
     const char *map;
     int64_t account;
@@ -125,11 +143,26 @@ int fmd_ledger_close_map(struct fmd_ledger *ledger, const char *map);
 int fmd_ledger_find_map(struct fmd_ledger *ledger, int64_t account, const char *map,
                         struct fmd_map_row *row);
 
-/* Closes every map that this host left open. */
-int fmd_ledger_recover(struct fmd_ledger *ledger, int64_t host, int64_t *closed);
+/* ---- Hosts (ledger_hosts.c) --------------------------------------------------------------------------- */
 
-/* A number that is this state folder's own, made once. */
-int fmd_ledger_host(struct fmd_ledger *ledger, int64_t *host);
+/* Takes a lease, whose number is *host, and ends the one before (-1: none). *closed: maps of hosts that
+   are gone, whose holds were given back. */
+int fmd_ledger_enter(struct fmd_ledger *ledger, int64_t before, int64_t lease_s, int64_t *host,
+                     int64_t *closed);
+
+/* Puts off the end of the lease. *stays is false where there is none any more: all maps under it are
+   closed. */
+int fmd_ledger_stay(struct fmd_ledger *ledger, int64_t host, int64_t lease_s, bool *stays,
+                    int64_t *closed);
+int fmd_ledger_leave(struct fmd_ledger *ledger, int64_t host);
+
+#define FMD_LEDGER_SIGNATURE \
+    16 /* bytes of a signature that are kept: chance does not repeat them */
+
+/* *is_fresh: the signature was not used before, on any host. It is remembered until then (seconds since
+   1970). */
+int fmd_ledger_use_signature(struct fmd_ledger *ledger, const uint8_t *signature, int64_t until,
+                             bool *is_fresh);
 
 /* ---- Audit (ledger_audit.c) ------------------------------------------------------------------------------
    */

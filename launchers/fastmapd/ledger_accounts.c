@@ -94,18 +94,6 @@ int fmd_ledger_count_accounts(struct fmd_ledger *ledger, int64_t *count)
     return fmd_ledger_read(ledger, count_accounts, count);
 }
 
-static int read_host(struct fmd_sql *sql, void *argument)
-{
-    const int rc =
-        fmd_sql(sql, "SELECT value FROM house WHERE key = 'host'", ">i", (int64_t *)argument);
-    return rc < 0 ? rc : 0;
-}
-
-int fmd_ledger_host(struct fmd_ledger *ledger, int64_t *host)
-{
-    return fmd_ledger_read(ledger, read_host, host);
-}
-
 /* ---- Tokens ----------------------------------------------------------------------------------------- */
 
 struct new_token {
@@ -242,11 +230,7 @@ int fmd_ledger_standing(struct fmd_ledger *ledger, const struct fmd_token *token
 
 /* ---- For people -------------------------------------------------------------------------------------- */
 
-static const char *text_of(sqlite3_stmt *row, int column)
-{
-    const unsigned char *text = sqlite3_column_text(row, column);
-    return text == NULL ? "-" : (const char *)text;
-}
+enum { WORD = 64, NOTE = 512 };
 
 static void date_of(int64_t seconds, char text[24])
 {
@@ -256,41 +240,54 @@ static void date_of(int64_t seconds, char text[24])
     strftime(text, 24, "%Y-%m-%d %H:%M:%S", &parts);
 }
 
-static void limit_text(sqlite3_stmt *row, int column, bool is_money, char text[FMD_TEXT_DOLLARS])
+/* Below 0: no limit. */
+static void limit_text(int64_t limit, bool is_money, char text[FMD_TEXT_DOLLARS])
 {
-    if (sqlite3_column_type(row, column) == SQLITE_NULL)
+    if (limit < 0)
         strcpy(text, "-");
     else if (is_money)
-        fmd_text_dollars(sqlite3_column_int64(row, column), text);
+        fmd_text_dollars(limit, text);
     else
-        snprintf(text, FMD_TEXT_DOLLARS, "%" PRId64, (int64_t)sqlite3_column_int64(row, column));
+        snprintf(text, FMD_TEXT_DOLLARS, "%" PRId64, limit);
+}
+
+struct token_line {
+    char name[FMD_NAME_BYTES], id[WORD], state[WORD];
+    int64_t balance, held, vcpus, day_nano;
+};
+
+static void print_token(const struct token_line *l, FILE *to)
+{
+    char balance[FMD_TEXT_DOLLARS], held[FMD_TEXT_DOLLARS], vcpus[FMD_TEXT_DOLLARS],
+        day[FMD_TEXT_DOLLARS];
+    fmd_text_dollars(l->balance, balance);
+    fmd_text_dollars(l->held, held);
+    limit_text(l->vcpus, false, vcpus);
+    limit_text(l->day_nano, true, day);
+    fprintf(to, "%-20s %16s %16s  %-16s %6s %12s  %s\n", l->name, balance, held, l->id, vcpus, day,
+            l->state);
 }
 
 static int list(struct fmd_sql *sql, void *argument)
 {
     FILE *to = argument;
-    sqlite3_stmt *row = fmd_sql_prepare(
+    struct token_line l;
+    int rc = fmd_sql_ask(
         sql,
-        "SELECT a.name, b.given - b.taken, h.given - h.taken, t.id, t.vcpus, t.day_nano, "
+        "SELECT a.name, b.given - b.taken, h.given - h.taken, coalesce(t.id, '-'), t.vcpus, "
+        "t.day_nano, "
         "CASE WHEN t.id IS NULL THEN '-' WHEN t.revoked IS NULL THEN 'in use' ELSE 'revoked' END "
         "FROM accounts a JOIN books b ON b.id = 2 * a.id + 2 JOIN books h ON h.id = 2 * a.id + 3 "
-        "LEFT JOIN tokens t ON t.account = a.id ORDER BY a.id, t.made, t.id");
-    if (row == NULL)
-        return FASTMAP_ERR_STATE;
+        "LEFT JOIN tokens t ON t.account = a.id ORDER BY a.id, t.made, t.id",
+        "");
+    if (rc != 0)
+        return rc;
     fprintf(to, "%-20s %16s %16s  %-16s %6s %12s  %s\n", "account", "balance US$", "held US$",
             "token", "vcpus", "US$ a day", "state");
-    while (sqlite3_step(row) == SQLITE_ROW) {
-        char balance[FMD_TEXT_DOLLARS], held[FMD_TEXT_DOLLARS], vcpus[FMD_TEXT_DOLLARS],
-            day[FMD_TEXT_DOLLARS];
-        fmd_text_dollars(sqlite3_column_int64(row, 1), balance);
-        fmd_text_dollars(sqlite3_column_int64(row, 2), held);
-        limit_text(row, 4, false, vcpus);
-        limit_text(row, 5, true, day);
-        fprintf(to, "%-20s %16s %16s  %-16s %6s %12s  %s\n", text_of(row, 0), balance, held,
-                text_of(row, 3), vcpus, day, text_of(row, 6));
-    }
-    sqlite3_reset(row);
-    return 0;
+    while ((rc = fmd_sql_next(sql, "siisnns", l.name, sizeof l.name, &l.balance, &l.held, l.id,
+                              sizeof l.id, &l.vcpus, &l.day_nano, l.state, sizeof l.state)) == 1)
+        print_token(&l, to);
+    return rc;
 }
 
 int fmd_ledger_list(struct fmd_ledger *ledger, FILE *to)
@@ -306,31 +303,29 @@ struct statement {
 /* Charges of one map are one line, at the time of its last span. */
 static int statement(struct fmd_sql *sql, void *argument)
 {
+    static const char query[] = "SELECT max(made), kind, max(substr(coalesce(map, note, '-'), 1, "
+                                "100)), sum(nano), count(*) "
+                                "FROM transfers WHERE source IN (?1, ?2) OR target IN (?1, ?2) "
+                                "GROUP BY kind, CASE WHEN kind = 'charge' THEN map END, "
+                                "CASE WHEN kind <> 'charge' THEN id END ORDER BY max(id)";
     const struct statement *s = argument;
-    int64_t account;
-    const int rc = fmd_ledger_account(sql, s->name, &account);
+    char kind[WORD], note[NOTE], date[24], dollars[FMD_TEXT_DOLLARS];
+    int64_t account, made, nano, count;
+    int rc = fmd_ledger_account(sql, s->name, &account);
+    if (rc == 0)
+        rc = fmd_sql_ask(sql, query, "ii", fmd_book(FMD_BOOK_BALANCE, account),
+                         fmd_book(FMD_BOOK_HELD, account));
     if (rc != 0)
         return rc;
-    sqlite3_stmt *row = fmd_sql_prepare(
-        sql, "SELECT max(made), kind, coalesce(map, note, '-'), sum(nano), count(*), max(id) FROM "
-             "transfers "
-             "WHERE source IN (?1, ?2) OR target IN (?1, ?2) "
-             "GROUP BY CASE WHEN kind = 'charge' THEN map ELSE id END, kind ORDER BY max(id)");
-    if (row == NULL)
-        return FASTMAP_ERR_STATE;
-    sqlite3_bind_int64(row, 1, fmd_book(FMD_BOOK_BALANCE, account));
-    sqlite3_bind_int64(row, 2, fmd_book(FMD_BOOK_HELD, account));
     fprintf(s->to, "%-19s  %-8s %16s %10s  %s\n", "time (UTC)", "what", "US$", "transfers",
             "map or note");
-    while (sqlite3_step(row) == SQLITE_ROW) {
-        char date[24], nano[FMD_TEXT_DOLLARS];
-        date_of(sqlite3_column_int64(row, 0), date);
-        fmd_text_dollars(sqlite3_column_int64(row, 3), nano);
-        fprintf(s->to, "%-19s  %-8s %16s %10" PRId64 "  %s\n", date, text_of(row, 1), nano,
-                (int64_t)sqlite3_column_int64(row, 4), text_of(row, 2));
+    while ((rc = fmd_sql_next(sql, "issii", &made, kind, sizeof kind, note, sizeof note, &nano,
+                              &count)) == 1) {
+        date_of(made, date);
+        fmd_text_dollars(nano, dollars);
+        fprintf(s->to, "%-19s  %-8s %16s %10" PRId64 "  %s\n", date, kind, dollars, count, note);
     }
-    sqlite3_reset(row);
-    return 0;
+    return rc;
 }
 
 int fmd_ledger_statement(struct fmd_ledger *ledger, const char *name, FILE *to)

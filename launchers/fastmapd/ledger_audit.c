@@ -57,49 +57,39 @@ struct audit {
 
 static int run_check(struct fmd_sql *sql, size_t i, const struct audit *audit)
 {
-    int64_t found = 0;
-    int step;
-    sqlite3_stmt *row = fmd_sql_prepare(sql, checks[i].query);
-    if (row == NULL)
-        return FASTMAP_ERR_STATE;
-    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+    char name[128];
+    int64_t found = 0, has, should;
+    int rc = fmd_sql_ask(sql, checks[i].query, "");
+    while (rc >= 0 && (rc = fmd_sql_next(sql, "sii", name, sizeof name, &has, &should)) == 1) {
         fprintf(audit->to, "WRONG  %s: %s has %" PRId64 ", should have %" PRId64 "\n",
-                checks[i].what, (const char *)sqlite3_column_text(row, 0),
-                (int64_t)sqlite3_column_int64(row, 1), (int64_t)sqlite3_column_int64(row, 2));
+                checks[i].what, name, has, should);
         found++;
     }
-    sqlite3_reset(row);
-    if (step != SQLITE_DONE)
-        return fm_base_fail(FASTMAP_ERR_STATE,
-                            "the ledger cannot be read to its end; check the disk");
-    if (found == 0)
+    if (rc == 0 && found == 0)
         fprintf(audit->to, "ok     %s\n", checks[i].what);
     *audit->wrong += found;
-    return 0;
+    return rc;
 }
 
 /* What a map has spent is the price of its CPU time, which SQL's 64 bits cannot multiply. */
 static int check_prices(struct fmd_sql *sql, const struct audit *audit)
 {
     static const char what[] = "each map has spent the price of its CPU time";
-    int64_t found = 0;
-    sqlite3_stmt *row = fmd_sql_prepare(sql, "SELECT id, cpu_ns, price, spent FROM maps");
-    if (row == NULL)
-        return FASTMAP_ERR_STATE;
-    while (sqlite3_step(row) == SQLITE_ROW) {
-        const int64_t price =
-            fmd_money_price((uint64_t)sqlite3_column_int64(row, 1), sqlite3_column_int64(row, 2));
-        const int64_t spent = sqlite3_column_int64(row, 3);
-        if (price != spent)
+    char map[FMD_MAP_BYTES];
+    int64_t found = 0, cpu_ns, price, spent;
+    int rc = fmd_sql_ask(sql, "SELECT id, cpu_ns, price, spent FROM maps", "");
+    while (rc >= 0 &&
+           (rc = fmd_sql_next(sql, "siii", map, sizeof map, &cpu_ns, &price, &spent)) == 1) {
+        const int64_t should = fmd_money_price((uint64_t)cpu_ns, price);
+        if (should != spent)
             fprintf(audit->to, "WRONG  %s: map %s has %" PRId64 ", should have %" PRId64 "\n", what,
-                    (const char *)sqlite3_column_text(row, 0), spent, price);
-        found += price != spent;
+                    map, spent, should);
+        found += should != spent;
     }
-    sqlite3_reset(row);
-    if (found == 0)
+    if (rc == 0 && found == 0)
         fprintf(audit->to, "ok     %s\n", what);
     *audit->wrong += found;
-    return 0;
+    return rc;
 }
 
 static int show_sums(struct fmd_sql *sql, FILE *to)
@@ -129,14 +119,14 @@ static int audit(struct fmd_sql *sql, void *argument)
 {
     const struct audit *a = argument;
     *a->wrong = 0;
-    int rc = fmd_sql(sql, "BEGIN", "");
+    int rc = fmd_sql_begin(sql, false);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0] && rc == 0; i++)
         rc = run_check(sql, i, a);
     if (rc == 0)
         rc = check_prices(sql, a);
     if (rc == 0)
         rc = show_sums(sql, a->to);
-    fmd_sql(sql, "COMMIT", "");
+    fmd_sql_rollback(sql);
     return rc;
 }
 

@@ -14,8 +14,14 @@
 typedef int fmd_ledger_work(struct fmd_sql *sql, void *argument);
 
 /* Runs work in a transaction, perhaps by another thread, together with others' work. What it returns is
-   returned, and non-zero undoes what it did. Nothing outside of *argument may be touched by it. */
+   returned, and non-zero undoes what it did. Nothing outside of *argument may be touched by it, and it may be
+   run again, from the beginning. */
 int fmd_ledger_write(struct fmd_ledger *ledger, fmd_ledger_work *work, void *argument);
+
+/* As write(); work of the same function that comes at the same time is run in one go, for all arguments.
+   Where that fails it is undone, and done for each by itself. */
+typedef int fmd_ledger_group(struct fmd_sql *sql, void *const arguments[], size_t count);
+int fmd_ledger_join(struct fmd_ledger *ledger, fmd_ledger_group *join, void *argument);
 
 /* Runs work that only reads, in the calling thread. */
 int fmd_ledger_read(struct fmd_ledger *ledger, fmd_ledger_work *work, void *argument);
@@ -41,11 +47,25 @@ struct fmd_transfer {
 /* FMD_SQL_REFUSED where `from` has not so much, or the span was paid before. Nothing for 0 nano-dollars. */
 int fmd_ledger_move(struct fmd_sql *sql, const struct fmd_transfer *transfer);
 
+/* The two halves of it, for several transfers between the same books: noted one by one, shifted as their
+   sum. */
+int fmd_ledger_note(struct fmd_sql *sql, const struct fmd_transfer *transfer);
+int fmd_ledger_shift(struct fmd_sql *sql, int64_t from, int64_t to, int64_t nano);
+
 /* Worth of a book. */
 int fmd_ledger_worth(struct fmd_sql *sql, int64_t book, int64_t *nano);
 
 /* The account of that name; ARGUMENT if there is none. */
 int fmd_ledger_account(struct fmd_sql *sql, const char *name, int64_t *account);
+
+/* Makes what is missing (ledger_schema.c). */
+int fmd_ledger_prepare(struct fmd_sql *sql, enum fmd_sql_kind kind);
+
+/* Closes a map (ledger_maps.c). Once closed, nothing happens. */
+int fmd_ledger_close_in(struct fmd_sql *sql, const char *map);
+
+/* 1 where the host has a lease (ledger_hosts.c). */
+int fmd_ledger_is_there(struct fmd_sql *sql, int64_t host);
 
 /* Days since 1970, UTC. */
 static inline int64_t fmd_ledger_day(void)

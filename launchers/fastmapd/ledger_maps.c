@@ -11,12 +11,14 @@
 #include "money.h"
 #include "service/hex.h"
 
-#define COLUMNS "id, account, token, hold, price, spans, cpu_ns, spent, closed IS NULL"
+#define COLUMNS "id, account, token, hold, price, spans, cpu_ns, spent, vcpus, host, closed IS NULL"
+#define FORMAT "sisiiiiiiii"
 
 /* Where a row's columns go, in the order of COLUMNS. */
-#define INTO(row, open)                                                                          \
-    (row)->id, sizeof(row)->id, &(row)->account, (row)->token, sizeof(row)->token, &(row)->hold, \
-        &(row)->price, &(row)->spans, &(row)->cpu_ns, &(row)->spent, &(open)
+#define INTO(row, open)                                                                           \
+    (row)->id, sizeof(row)->id, &(row)->account, (row)->token, sizeof(row)->token, &(row)->hold,  \
+        &(row)->price, &(row)->spans, &(row)->cpu_ns, &(row)->spent, &(row)->vcpus, &(row)->host, \
+        &(open)
 
 /* ---- Opening ---------------------------------------------------------------------------------------- */
 
@@ -32,7 +34,7 @@ static int find_key(struct fmd_sql *sql, const struct opening *o)
     int64_t open = 0;
     uint8_t digest[FM_SERVICE_DIGEST_BYTES];
     const int rc = fmd_sql(
-        sql, "SELECT digest, " COLUMNS " FROM maps WHERE account = ? AND key = ?", "is>bsisiiiiii",
+        sql, "SELECT digest, " COLUMNS " FROM maps WHERE account = ? AND key = ?", "is>b" FORMAT,
         o->asked->token->account, o->asked->key, digest, sizeof digest, INTO(o->row, open));
     o->row->is_open = open != 0;
     if (rc == 1)
@@ -59,6 +61,20 @@ static int left_today(struct fmd_sql *sql, const struct fmd_token *token, int64_
     return rc < 0 ? rc : 0;
 }
 
+/* What the token may still use at the same time. */
+static int vcpus_left(struct fmd_sql *sql, const struct fmd_token *token, int64_t *left)
+{
+    int64_t used = 0;
+    *left = INT64_MAX;
+    if (token->limits.vcpus < 0)
+        return 0;
+    const int rc =
+        fmd_sql(sql, "SELECT coalesce(sum(vcpus), 0) FROM maps WHERE token = ? AND closed IS NULL",
+                "s>i", token->id, &used);
+    *left = token->limits.vcpus - used;
+    return rc < 0 ? rc : 0;
+}
+
 static int64_t least_of(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -80,11 +96,11 @@ static int insert(struct fmd_sql *sql, const struct opening *o)
     int rc = new_name(row->id);
     if (rc == 0)
         rc = fmd_sql(sql,
-                     "INSERT INTO maps(id, account, token, key, digest, host, opened, hold, price) "
-                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "sissbiiii", row->id, row->account, row->token, asked->key, asked->digest,
+                     "INSERT INTO maps(id, account, token, key, digest, host, opened, hold, price, "
+                     "vcpus) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "sissbiiiii", row->id, row->account, row->token, asked->key, asked->digest,
                      (size_t)FM_SERVICE_DIGEST_BYTES, asked->host, (int64_t)time(NULL), row->hold,
-                     row->price);
+                     row->price, row->vcpus);
     if (rc == 0)
         rc = fmd_ledger_move(
             sql, &(struct fmd_transfer){.from = fmd_book(FMD_BOOK_BALANCE, row->account),
@@ -98,25 +114,44 @@ static int insert(struct fmd_sql *sql, const struct opening *o)
                : rc;
 }
 
+/* What can be granted; *verdict says where that is too little. */
+static int grant(struct fmd_sql *sql, const struct opening *o)
+{
+    const struct fmd_opening *asked = o->asked;
+    const struct fmd_token *token = asked->token;
+    int64_t balance, today, vcpus;
+    int rc = fmd_ledger_worth(sql, fmd_book(FMD_BOOK_BALANCE, token->account), &balance);
+    if (rc == 0)
+        rc = left_today(sql, token, &today);
+    if (rc == 0)
+        rc = vcpus_left(sql, token, &vcpus);
+    if (rc != 0)
+        return rc;
+    *o->row = (struct fmd_map_row){
+        .account = token->account, .price = asked->price, .host = asked->host, .is_open = true};
+    strcpy(o->row->token, token->id);
+    o->row->hold = least_of(asked->budget, least_of(balance, today));
+    o->row->vcpus = least_of(asked->vcpus, vcpus);
+    *o->verdict = o->row->vcpus < 1             ? FMD_NO_VCPUS
+                  : o->row->hold < asked->least ? FMD_NO_CREDIT
+                                                : FMD_OPENED;
+    return 0;
+}
+
 static int open_map(struct fmd_sql *sql, void *argument)
 {
     const struct opening *o = argument;
-    const struct fmd_token *token = o->asked->token;
-    int64_t balance, today;
     int rc = find_key(sql, o);
     if (rc != 0)
         return rc < 0 ? rc : 0;
-    rc = fmd_ledger_worth(sql, fmd_book(FMD_BOOK_BALANCE, token->account), &balance);
-    if (rc == 0)
-        rc = left_today(sql, token, &today);
-    if (rc != 0)
-        return rc;
-    *o->row =
-        (struct fmd_map_row){.account = token->account, .price = o->asked->price, .is_open = true};
-    strcpy(o->row->token, token->id);
-    o->row->hold = least_of(o->asked->budget, least_of(balance, today));
-    *o->verdict = o->row->hold < o->asked->least ? FMD_NO_CREDIT : FMD_OPENED;
-    return *o->verdict == FMD_OPENED ? insert(sql, o) : 0;
+    rc = fmd_ledger_is_there(sql, o->asked->host);
+    if (rc != 1)
+        return rc < 0 ? rc
+                      : fm_base_fail(FMD_LEDGER_CLOSED,
+                                     "this host was thought dead and has lost its lease; it takes "
+                                     "another");
+    rc = grant(sql, o);
+    return rc == 0 && *o->verdict == FMD_OPENED ? insert(sql, o) : rc;
 }
 
 int fmd_ledger_open_map(struct fmd_ledger *ledger, const struct fmd_opening *opening,
@@ -127,59 +162,104 @@ int fmd_ledger_open_map(struct fmd_ledger *ledger, const struct fmd_opening *ope
 
 /* ---- Charging --------------------------------------------------------------------------------------- */
 
-/* The charge is decided here, on the totals that are committed: whatever else failed before, what a map has
-   spent is the price of its CPU time. */
-static int add_to_map(struct fmd_sql *sql, struct fmd_settlement *s)
-{
-    int64_t cpu_ns, spent, hold, price;
-    int rc = fmd_sql(
-        sql,
-        "UPDATE maps SET spans = spans + 1, cpu_ns = cpu_ns + ? WHERE id = ? AND closed IS NULL "
-        "RETURNING cpu_ns, spent, hold, price",
-        "is>iiii", s->cpu_ns, s->map, &cpu_ns, &spent, &hold, &price);
-    if (rc != 1)
-        return rc != 0 ? rc : fm_base_fail(FASTMAP_ERR_STATE, "map %s is closed", s->map);
-    s->charge = fmd_money_price((uint64_t)cpu_ns, price) - spent;
-    s->spent = spent + s->charge;
-    s->left = hold - s->spent;
-    return s->charge == 0
-               ? 0
-               : fmd_sql(sql, "UPDATE maps SET spent = ? WHERE id = ?", "is", s->spent, s->map);
-}
+/* What a map has had. The charge is decided on the totals that are committed: whatever else failed
+   before, what a map has spent is the price of its CPU time. */
+struct totals {
+    int64_t spans, cpu_ns, spent, hold, price;
+};
 
-static int settle(struct fmd_sql *sql, void *argument)
+static int charge(struct fmd_sql *sql, struct totals *t, struct fmd_settlement *s)
 {
-    struct fmd_settlement *s = argument;
-    int rc = add_to_map(sql, s);
-    if (rc == 0)
-        rc =
-            fmd_ledger_move(sql, &(struct fmd_transfer){.from = fmd_book(FMD_BOOK_HELD, s->account),
-                                                        .to = fmd_book(FMD_BOOK_EARNED, 0),
-                                                        .nano = s->charge,
-                                                        .kind = "charge",
-                                                        .map = s->map,
-                                                        .span = s->span});
-    if (rc == 0 && s->charge > 0)
-        rc = fmd_sql(
-            sql, "INSERT INTO days VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET nano = nano + ?3",
-            "sii", s->token, fmd_ledger_day(), s->charge);
+    t->spans++;
+    t->cpu_ns += s->cpu_ns;
+    s->charge = fmd_money_price((uint64_t)t->cpu_ns, t->price) - t->spent;
+    t->spent += s->charge;
+    s->spent = t->spent;
+    s->left = t->hold - t->spent;
+    if (s->left < 0)
+        return fm_base_fail(FASTMAP_ERR_STATE, "span %" PRId64 " of map %s exceeds the hold",
+                            s->span, s->map);
+    if (s->charge == 0)
+        return 0;
+    const int rc =
+        fmd_ledger_note(sql, &(struct fmd_transfer){.from = fmd_book(FMD_BOOK_HELD, s->account),
+                                                    .to = fmd_book(FMD_BOOK_EARNED, 0),
+                                                    .nano = s->charge,
+                                                    .kind = "charge",
+                                                    .map = s->map,
+                                                    .span = s->span});
     return rc == FMD_SQL_REFUSED
-               ? fm_base_fail(FASTMAP_ERR_STATE,
-                              "span %" PRId64 " of map %s was charged before, or exceeds the hold",
+               ? fm_base_fail(FMD_LEDGER_TWICE, "span %" PRId64 " of map %s was charged before",
                               s->span, s->map)
                : rc;
 }
 
+static int write_totals(struct fmd_sql *sql, const struct fmd_settlement *s, const struct totals *t,
+                        int64_t sum)
+{
+    int rc = fmd_sql(sql, "UPDATE maps SET spans = ?, cpu_ns = ?, spent = ? WHERE id = ?", "iiis",
+                     t->spans, t->cpu_ns, t->spent, s->map);
+    if (rc == 0 && sum > 0)
+        rc = fmd_ledger_shift(sql, fmd_book(FMD_BOOK_HELD, s->account),
+                              fmd_book(FMD_BOOK_EARNED, 0), sum);
+    if (rc == 0 && sum > 0)
+        rc = fmd_sql(sql,
+                     "INSERT INTO days(token, day, nano) VALUES (?1, ?2, ?3) "
+                     "ON CONFLICT(token, day) DO UPDATE SET nano = days.nano + ?3",
+                     "sii", s->token, fmd_ledger_day(), sum);
+    return rc == FMD_SQL_REFUSED
+               ? fm_base_fail(FASTMAP_ERR_STATE,
+                              "map %s holds less than it should; run fastmapd audit", s->map)
+               : rc;
+}
+
+/* All settlements for the map of the first. */
+static int settle_map(struct fmd_sql *sql, void *const arguments[], size_t count)
+{
+    struct fmd_settlement *first = arguments[0];
+    struct totals t;
+    int rc = fmd_sql(
+        sql, "SELECT spans, cpu_ns, spent, hold, price FROM maps WHERE id = ? AND closed IS NULL",
+        "s>iiiii", first->map, &t.spans, &t.cpu_ns, &t.spent, &t.hold, &t.price);
+    if (rc != 1)
+        return rc < 0 ? rc : fm_base_fail(FMD_LEDGER_CLOSED, "map %s is closed", first->map);
+    const int64_t before = t.spent;
+    rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        struct fmd_settlement *s = arguments[i];
+        if (strcmp(s->map, first->map) == 0)
+            rc = charge(sql, &t, s);
+    }
+    return rc == 0 ? write_totals(sql, first, &t, t.spent - before) : rc;
+}
+
+static bool is_first_of_map(void *const arguments[], size_t at)
+{
+    const struct fmd_settlement *own = arguments[at];
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(((const struct fmd_settlement *)arguments[i])->map, own->map) == 0)
+            return false;
+    return true;
+}
+
+static int settle(struct fmd_sql *sql, void *const arguments[], size_t count)
+{
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        if (is_first_of_map(arguments, i))
+            rc = settle_map(sql, arguments + i, count - i);
+    return rc;
+}
+
 int fmd_ledger_settle(struct fmd_ledger *ledger, struct fmd_settlement *settlement)
 {
-    return fmd_ledger_write(ledger, settle, settlement);
+    return fmd_ledger_join(ledger, settle, settlement);
 }
 
 /* ---- Closing ---------------------------------------------------------------------------------------- */
 
-static int close_map(struct fmd_sql *sql, void *argument)
+int fmd_ledger_close_in(struct fmd_sql *sql, const char *map)
 {
-    const char *map = argument;
     int64_t account, left;
     int rc = fmd_sql(sql,
                      "UPDATE maps SET closed = ? WHERE id = ? AND closed IS NULL RETURNING "
@@ -199,6 +279,11 @@ static int close_map(struct fmd_sql *sql, void *argument)
                : rc;
 }
 
+static int close_map(struct fmd_sql *sql, void *argument)
+{
+    return fmd_ledger_close_in(sql, argument);
+}
+
 int fmd_ledger_close_map(struct fmd_ledger *ledger, const char *map)
 {
     return fmd_ledger_write(ledger, close_map, (void *)(uintptr_t)map);
@@ -215,7 +300,7 @@ static int find_map(struct fmd_sql *sql, void *argument)
     const struct lookup *l = argument;
     int64_t open = 0;
     const int rc = fmd_sql(sql, "SELECT " COLUMNS " FROM maps WHERE id = ? AND account = ?",
-                           "si>sisiiiiii", l->map, l->account, INTO(l->row, open));
+                           "si>" FORMAT, l->map, l->account, INTO(l->row, open));
     l->row->is_open = open != 0;
     return rc;
 }
@@ -224,32 +309,4 @@ int fmd_ledger_find_map(struct fmd_ledger *ledger, int64_t account, const char *
                         struct fmd_map_row *row)
 {
     return fmd_ledger_read(ledger, find_map, &(struct lookup){account, map, row});
-}
-
-/* ---- After a restart ---------------------------------------------------------------------------------- */
-
-struct recovery {
-    int64_t host;
-    int64_t *closed;
-};
-
-static int recover(struct fmd_sql *sql, void *argument)
-{
-    const struct recovery *r = argument;
-    char map[FMD_MAP_BYTES];
-    int rc;
-    *r->closed = 0;
-    while ((rc = fmd_sql(sql, "SELECT id FROM maps WHERE host = ? AND closed IS NULL LIMIT 1",
-                         "i>s", r->host, map, sizeof map)) == 1) {
-        rc = close_map(sql, map);
-        if (rc != 0)
-            break;
-        ++*r->closed;
-    }
-    return rc;
-}
-
-int fmd_ledger_recover(struct fmd_ledger *ledger, int64_t host, int64_t *closed)
-{
-    return fmd_ledger_write(ledger, recover, &(struct recovery){host, closed});
 }

@@ -15,7 +15,9 @@ libfastmapd_la_SOURCES = \
 	launchers/fastmapd/control.c launchers/fastmapd/control.h \
 	launchers/fastmapd/cpu.c launchers/fastmapd/cpu.h \
 	launchers/fastmapd/ledger.c launchers/fastmapd/ledger.h launchers/fastmapd/ledger_inside.h \
-	launchers/fastmapd/ledger_accounts.c launchers/fastmapd/ledger_audit.c launchers/fastmapd/ledger_maps.c \
+	launchers/fastmapd/ledger_accounts.c launchers/fastmapd/ledger_audit.c launchers/fastmapd/ledger_hosts.c \
+	launchers/fastmapd/ledger_maps.c launchers/fastmapd/ledger_schema.c \
+	launchers/fastmapd/lease.c launchers/fastmapd/lease.h \
 	launchers/fastmapd/log.c launchers/fastmapd/log.h \
 	launchers/fastmapd/maps.c launchers/fastmapd/maps.h \
 	launchers/fastmapd/metrics.c launchers/fastmapd/metrics.h \
@@ -29,15 +31,21 @@ libfastmapd_la_SOURCES = \
 	launchers/fastmapd/server.c launchers/fastmapd/server.h launchers/fastmapd/service.h \
 	launchers/fastmapd/span_run.c launchers/fastmapd/span_run.h \
 	launchers/fastmapd/spans.c launchers/fastmapd/spans.h \
-	launchers/fastmapd/sql.c launchers/fastmapd/sql.h \
+	launchers/fastmapd/sql.c launchers/fastmapd/sql.h launchers/fastmapd/sql_inside.h \
+	launchers/fastmapd/sql_sqlite.c \
 	launchers/fastmapd/state.c launchers/fastmapd/state.h \
 	launchers/fastmapd/target.c launchers/fastmapd/target.h \
 	launchers/fastmapd/terms.c launchers/fastmapd/terms.h \
 	launchers/fastmapd/text.c launchers/fastmapd/text.h \
 	launchers/fastmapd/watch.c launchers/fastmapd/watch.h
+if HAVE_LIBPQ
+libfastmapd_la_SOURCES += launchers/fastmapd/sql_postgres.c
+else
+libfastmapd_la_SOURCES += launchers/fastmapd/sql_no_postgres.c
+endif
 libfastmapd_la_CPPFLAGS = $(AM_CPPFLAGS) -DFMD_VERSION='"$(PACKAGE_VERSION)"'
-libfastmapd_la_CFLAGS = $(AM_CFLAGS) $(SERVICE_CFLAGS) $(OPENSSL_CFLAGS) -pthread
-libfastmapd_la_LIBADD = libfastmap-service.la libfastmap-internal.la $(SERVICE_LIBS) $(OPENSSL_LIBS) -lpthread
+libfastmapd_la_CFLAGS = $(AM_CFLAGS) $(SERVICE_CFLAGS) $(LIBPQ_CFLAGS) $(OPENSSL_CFLAGS) -pthread
+libfastmapd_la_LIBADD = libfastmap-service.la libfastmap-internal.la $(SERVICE_LIBS) $(LIBPQ_LIBS) $(OPENSSL_LIBS) -lpthread
 
 # Of the library's own parts it has only some, and hwloc is not among what they need.
 fastmapd_ldflags = $(AM_LDFLAGS) -Wl,--as-needed

@@ -15,8 +15,12 @@
 
 struct fmd_maps {
     struct fmd_service *service;
-    pthread_mutex_t mutex; /* protects the list and the users of its maps */
+    pthread_mutex_t mutex; /* protects the list, the users of its maps, and the forgotten */
     struct fmd_open *first;
+    struct forgotten {
+        char id[FMD_MAP_BYTES];
+        struct forgotten *next;
+    } * forgotten; /* to be closed in the ledger when that is to be had again */
 };
 
 struct fmd_maps *fmd_maps_new(struct fmd_service *service)
@@ -31,6 +35,10 @@ struct fmd_maps *fmd_maps_new(struct fmd_service *service)
 
 void fmd_maps_free(struct fmd_maps *maps)
 {
+    for (struct forgotten *f = maps->forgotten, *next; f != NULL; f = next) {
+        next = f->next;
+        free(f);
+    }
     pthread_mutex_destroy(&maps->mutex);
     free(maps);
 }
@@ -138,16 +146,6 @@ bool fmd_maps_has_key(struct fmd_maps *maps, int64_t account, const char *key)
     return open != NULL;
 }
 
-int64_t fmd_maps_vcpus(struct fmd_maps *maps, const char *token)
-{
-    int64_t vcpus = 0;
-    pthread_mutex_lock(&maps->mutex);
-    for (const struct fmd_open *open = maps->first; open != NULL; open = open->next)
-        vcpus += strcmp(open->token, token) == 0 ? open->vcpus : 0;
-    pthread_mutex_unlock(&maps->mutex);
-    return vcpus;
-}
-
 static void take_off_list(struct fmd_maps *maps, struct fmd_open *open)
 {
     pthread_mutex_lock(&maps->mutex);
@@ -204,6 +202,34 @@ static void end_closing(struct fmd_open *open)
     pthread_mutex_unlock(&open->mutex);
 }
 
+/* Without memory for it the hold is given back when the daemon's lease ends. */
+void fmd_maps_forget(struct fmd_maps *maps, const char *id)
+{
+    struct forgotten *f = malloc(sizeof *f);
+    if (f == NULL)
+        return;
+    snprintf(f->id, sizeof f->id, "%s", id);
+    pthread_mutex_lock(&maps->mutex);
+    f->next = maps->forgotten;
+    maps->forgotten = f;
+    pthread_mutex_unlock(&maps->mutex);
+}
+
+/* What fails again is forgotten again. */
+static void close_forgotten(struct fmd_maps *maps)
+{
+    pthread_mutex_lock(&maps->mutex);
+    struct forgotten *f = maps->forgotten;
+    maps->forgotten = NULL;
+    pthread_mutex_unlock(&maps->mutex);
+    for (struct forgotten *next; f != NULL; f = next) {
+        next = f->next;
+        if (fmd_ledger_close_map(maps->service->ledger, f->id) != 0)
+            fmd_maps_forget(maps, f->id);
+        free(f);
+    }
+}
+
 int fmd_maps_close(struct fmd_maps *maps, struct fmd_open *open)
 {
     if (!begin_closing(open))
@@ -217,6 +243,7 @@ int fmd_maps_close(struct fmd_maps *maps, struct fmd_open *open)
         char quoted[FMD_LOG_QUOTED];
         fmd_log(FMD_LOG_ERROR, "ledger", "map=%s why=%s", open->id,
                 fmd_log_quote(fm_base_last_error(), quoted));
+        fmd_maps_forget(maps, open->id);
     }
     fmd_log(FMD_LOG_INFO, "map-closed", "map=%s account=%s spans=%zu cpu_ns=%llu charged=%lld",
             open->id, open->account_name, fmd_spans_count(open->spans),
@@ -257,4 +284,5 @@ void fmd_maps_expire(struct fmd_maps *maps, int64_t idle_ns)
         fmd_maps_close(maps, open);
         fmd_maps_put(maps, open);
     }
+    close_forgotten(maps);
 }

@@ -61,13 +61,13 @@ size_t fmd_maps_count(struct fmd_maps *maps, int64_t account);
 /* Whether the account has an open map with the key. */
 bool fmd_maps_has_key(struct fmd_maps *maps, int64_t account, const char *key);
 
-/* vCPUs granted to the open maps of a token. */
-int64_t fmd_maps_vcpus(struct fmd_maps *maps, const char *token);
-
-/* 0, or STATE where the ledger fails. */
+/* 0, or the ledger's error: then the map is closed here, and in the ledger later. */
 int fmd_maps_close(struct fmd_maps *maps, struct fmd_open *open);
 
-/* Closes those that have been idle for so long; 0: all. */
+/* The ledger is to close a map that is not, or not any more, open here, as soon as it can. */
+void fmd_maps_forget(struct fmd_maps *maps, const char *id);
+
+/* Closes those that have been idle for so long; 0: all. And the forgotten. */
 void fmd_maps_expire(struct fmd_maps *maps, int64_t idle_ns);
 
 /* Spans in flight, of all maps. */

@@ -18,6 +18,9 @@
 
 enum { DRAINED_UNSIGNED = 65536 }; /* bytes that are read from whoever sends them */
 
+/* How long a signature could be used again on a host whose clock differs by a minute. */
+#define SIGNATURE_S(skew_s) (2 * (skew_s) + 61)
+
 int64_t fmd_now_ns(void)
 {
     struct timespec now;
@@ -136,18 +139,28 @@ static bool check_address(struct fmd_request *request, const struct fmd_fields *
     return false;
 }
 
+void fmd_request_refuse_ledger(struct fmd_request *request, int rc)
+{
+    char quoted[FMD_LOG_QUOTED];
+    fmd_log(FMD_LOG_ERROR, "ledger", "request=%s why=%s", request->id,
+            fmd_log_quote(fm_base_last_error(), quoted));
+    if (rc != FMD_LEDGER_AWAY) {
+        fmd_answer_error(&request->answer, FMD_ERR_internal, "the ledger cannot be used");
+        return;
+    }
+    fmd_answer_error(&request->answer, FMD_ERR_full, "the ledger is not to be had now; ask again");
+    request->answer.retry_s = 1;
+}
+
 /* Does the same work whether or not there is such a token. */
-static bool signature_fits(struct fmd_request *request, const struct fmd_fields *fields,
-                           bool *broken)
+static bool signature_fits(struct fmd_request *request, const struct fmd_fields *fields, int *found)
 {
     char expected[FM_SERVICE_HEX_BYTES];
     const struct fm_service_request text = {request->method, request->target.text, fields->digest,
                                             fields->time, fields->nonce};
-    const int found =
-        fmd_ledger_find_token(request->service->ledger, request->claim.id, &request->token);
-    *broken = found < 0;
+    *found = fmd_ledger_find_token(request->service->ledger, request->claim.id, &request->token);
     const bool is_signed = fm_service_sign_request(request->token.key, &text, expected);
-    return is_signed && fm_service_same(expected, request->claim.signature) && found == 1;
+    return is_signed && fm_service_same(expected, request->claim.signature) && *found == 1;
 }
 
 static void count_failure(struct fmd_request *request)
@@ -161,7 +174,7 @@ static void count_failure(struct fmd_request *request)
 
 static bool check_signature(struct fmd_request *request, const struct fmd_fields *fields)
 {
-    bool broken;
+    int found;
     if (request->route->is_open)
         return true;
     const char *wrong = fmd_claim_parse(fields, &request->claim);
@@ -169,12 +182,10 @@ static bool check_signature(struct fmd_request *request, const struct fmd_fields
         count_failure(request);
         return REFUSE(request, request, "%s", wrong);
     }
-    request->is_signed = signature_fits(request, fields, &broken);
-    if (broken) {
-        char quoted[FMD_LOG_QUOTED];
-        fmd_log(FMD_LOG_ERROR, "ledger", "request=%s why=%s", request->id,
-                fmd_log_quote(fm_base_last_error(), quoted));
-        return REFUSE(request, internal, "the ledger cannot be read");
+    request->is_signed = signature_fits(request, fields, &found);
+    if (found < 0) {
+        fmd_request_refuse_ledger(request, found);
+        return false;
     }
     if (request->is_signed) {
         request->link->trusted = true;
@@ -203,16 +214,34 @@ static bool check_clock(struct fmd_request *request, const struct fmd_fields *fi
     return false;
 }
 
-static bool check_replay(struct fmd_request *request, const struct fmd_fields *fields)
+/* Below 0: the ledger's error. */
+static int use_signature(struct fmd_request *request)
 {
     struct fmd_service *service = request->service;
+    const uint8_t *signature = request->claim.signature_bytes;
+    const int64_t until = time(NULL) + SIGNATURE_S(service->config->skew_s);
+    bool is_fresh = false;
+    pthread_mutex_lock(&service->door);
+    const enum fmd_replay_answer answer =
+        fmd_replay_use(service->replay, signature, request->begun_ns / 1000000000);
+    pthread_mutex_unlock(&service->door);
+    if (answer != FMD_REPLAY_FRESH || request->route->is_of_host ||
+        !fmd_ledger_is_shared(service->ledger))
+        return (int)answer;
+    const int rc = fmd_ledger_use_signature(service->ledger, signature, until, &is_fresh);
+    return rc < 0 ? rc : is_fresh ? FMD_REPLAY_FRESH : FMD_REPLAY_USED;
+}
+
+static bool check_replay(struct fmd_request *request, const struct fmd_fields *fields)
+{
     (void)fields;
     if (request->route->is_open)
         return true;
-    pthread_mutex_lock(&service->door);
-    const enum fmd_replay_answer answer = fmd_replay_use(
-        service->replay, request->claim.signature_bytes, request->begun_ns / 1000000000);
-    pthread_mutex_unlock(&service->door);
+    const int answer = use_signature(request);
+    if (answer < 0) {
+        fmd_request_refuse_ledger(request, answer);
+        return false;
+    }
     if (answer == FMD_REPLAY_FRESH)
         return true;
     fmd_metrics_add(FMD_METRIC_replays, answer == FMD_REPLAY_USED);

@@ -26,6 +26,8 @@ struct fmd_route {
     const char *params[FMD_TARGET_PARAMS + 1]; /* that must be there, and no others */
     bool is_open;                              /* unsigned */
     bool in_drain;                             /* answered while draining, too */
+    bool
+        is_of_host; /* means something on one host only, so that its signature need be known there only */
     size_t body; /* offset of the setting that limits the body; 0: `most` */
     uint64_t most;
     /* Any may be NULL. Each may set request->answer, which ends the request's own way: what is left of the
@@ -86,6 +88,9 @@ const struct fmd_route *fmd_route_find(const char *method, const struct fmd_targ
 
 /* The piece of the path at which the route has its n-th "*". */
 const char *fmd_request_piece(const struct fmd_request *request, int n);
+
+/* The answer where the ledger has failed with rc: to be asked again, if it is away. */
+void fmd_request_refuse_ledger(struct fmd_request *request, int rc);
 
 int64_t fmd_now_ns(void); /* monotonic */
 

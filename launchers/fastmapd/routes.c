@@ -30,6 +30,7 @@ static const struct fmd_route routes[] = {
      {"v1", "maps", "*", "spans", "*"},
      {"first", "count"},
      SETTING(span_bytes),
+     .is_of_host = true,
      .begin = fmd_call_span_begin,
      .receive = fmd_call_span_receive,
      .finish = fmd_call_span_finish,

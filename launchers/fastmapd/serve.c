@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <malloc.h>
 #include <openssl/rand.h>
 #include <signal.h>
@@ -21,6 +20,7 @@
 #include "certificate.h"
 #include "command.h"
 #include "control.h"
+#include "lease.h"
 #include "log.h"
 #include "maps.h"
 #include "paths.h"
@@ -39,6 +39,7 @@ struct daemon {
     struct fmd_certificate certificate;
     struct fmd_server *server;
     struct fmd_control *control;
+    struct fmd_lease *lease;
     char url[FMD_SERVER_URL];
     char certificate_path[FMD_CONFIG_TEXT + 32], key_path[FMD_CONFIG_TEXT + 32];
     int folder, lock;
@@ -80,19 +81,7 @@ static void close_certificate(struct daemon *d)
 
 static int open_ledger(struct daemon *d)
 {
-    struct fmd_service *s = &d->service;
-    int64_t closed = 0;
-    int rc = fmd_ledger_open(d->folder, d->config.state, true, &s->ledger);
-    if (rc != 0)
-        return rc;
-    rc = fmd_ledger_host(s->ledger, &s->host);
-    if (rc == 0)
-        rc = fmd_ledger_recover(s->ledger, s->host, &closed);
-    if (rc != 0)
-        fmd_ledger_close(s->ledger);
-    else if (closed > 0)
-        fmd_log(FMD_LOG_INFO, "recovered", "maps=%" PRId64, closed);
-    return rc;
+    return fmd_ledger_open(d->folder, d->config.state, d->config.ledger, true, &d->service.ledger);
 }
 
 static void close_ledger(struct daemon *d)
@@ -176,6 +165,16 @@ static void close_door(struct daemon *d)
     pthread_mutex_destroy(&d->service.door);
 }
 
+static int open_lease(struct daemon *d)
+{
+    return fmd_lease_start(&d->service, d->folder, &d->lease);
+}
+
+static void close_lease(struct daemon *d)
+{
+    fmd_lease_stop(d->lease);
+}
+
 static int open_watch(struct daemon *d)
 {
     const struct fmd_config *c = &d->config;
@@ -224,11 +223,11 @@ static const struct {
     int (*open)(struct daemon *d);
     void (*close)(struct daemon *d);
 } steps[] = {
-    {open_state, close_state},     {open_certificate, close_certificate},
-    {open_ledger, close_ledger},   {open_store, close_store},
-    {open_pool, close_pool},       {open_door, close_door},
-    {open_watch, close_watch},     {open_server, close_server},
-    {open_control, close_control},
+    {open_state, close_state},   {open_certificate, close_certificate},
+    {open_ledger, close_ledger}, {open_store, close_store},
+    {open_pool, close_pool},     {open_door, close_door},
+    {open_lease, close_lease},   {open_watch, close_watch},
+    {open_server, close_server}, {open_control, close_control},
 };
 
 enum { STEPS = sizeof steps / sizeof steps[0] };

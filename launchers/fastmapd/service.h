@@ -26,7 +26,7 @@ struct fmd_service {
     struct fmd_pool *pool;
     struct fmd_maps *maps;
     struct fmd_watch *watch;
-    int64_t host; /* this daemon's name in the ledger */
+    atomic_int_fast64_t host; /* the lease under which this daemon's maps are in the ledger */
     int64_t
         started_s; /* when: what was signed earlier may be a replay of what an earlier daemon saw */
     unsigned vcpus;

@@ -1,164 +1,180 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The one place that talks to SQLite.
+ * From formats to values and back; the rest is the database's (sql_sqlite.c, sql_postgres.c).
  */
-#include "sql.h"
-
 #include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "sql_inside.h"
 
-enum { STATEMENTS = 96, BUSY_MS = 10000 };
-
-struct fmd_sql {
-    sqlite3 *db;
-    size_t count;
-    struct {
-        const char *text;
-        sqlite3_stmt *statement;
-    } prepared[STATEMENTS];
-};
-
-static int fail(struct fmd_sql *sql, const char *doing)
+enum fmd_sql_kind fmd_sql_kind(const char *where)
 {
-    return fm_base_fail(FASTMAP_ERR_STATE, "the ledger: %s: %.200s; check the disk and its room",
-                        doing, sql->db == NULL ? "no memory" : sqlite3_errmsg(sql->db));
+    static const char *const schemes[] = {"postgresql://", "postgres://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strncmp(where, schemes[i], strlen(schemes[i])) == 0)
+            return FMD_SQL_POSTGRES;
+    return FMD_SQL_SQLITE;
 }
 
-int fmd_sql_script(struct fmd_sql *sql, const char *text)
+struct fmd_sql *fmd_sql_open(const char *where, bool is_daemon)
 {
-    return sqlite3_exec(sql->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(sql, "set up");
-}
-
-struct fmd_sql *fmd_sql_open(const char *path, bool durable)
-{
-    struct fmd_sql *sql = calloc(1, sizeof *sql);
-    if (sql == NULL)
-        return NULL;
-    const int flags =
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
-    if (sqlite3_open_v2(path, &sql->db, flags, NULL) != SQLITE_OK) {
-        fail(sql, "open");
-        fmd_sql_close(sql);
-        return NULL;
-    }
-    sqlite3_busy_timeout(sql->db, BUSY_MS);
-    if (fmd_sql_script(
-            sql,
-            "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY") !=
-            0 ||
-        fmd_sql_script(sql, durable ? "PRAGMA synchronous = FULL"
-                                    : "PRAGMA synchronous = NORMAL") != 0) {
-        fmd_sql_close(sql);
-        return NULL;
-    }
-    return sql;
+    static struct fmd_sql *(*const open[])(const char *where, bool is_daemon) = {
+        [FMD_SQL_SQLITE] = fmd_sql_open_sqlite, [FMD_SQL_POSTGRES] = fmd_sql_open_postgres};
+    return open[fmd_sql_kind(where)](where, is_daemon);
 }
 
 void fmd_sql_close(struct fmd_sql *sql)
 {
-    if (sql == NULL)
-        return;
-    for (size_t i = 0; i < sql->count; i++)
-        sqlite3_finalize(sql->prepared[i].statement);
-    sqlite3_close(sql->db);
-    free(sql);
+    if (sql != NULL)
+        sql->driver->close(sql);
 }
 
-sqlite3_stmt *fmd_sql_prepare(struct fmd_sql *sql, const char *text)
+int fmd_sql_script(struct fmd_sql *sql, const char *text)
 {
-    for (size_t i = 0; i < sql->count; i++)
-        if (sql->prepared[i].text == text) {
-            sqlite3_reset(sql->prepared[i].statement);
-            return sql->prepared[i].statement;
-        }
-    sqlite3_stmt *statement = NULL;
-    if (sql->count == STATEMENTS || sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT,
-                                                       &statement, NULL) != SQLITE_OK) {
-        fail(sql, "prepare");
-        return NULL;
-    }
-    sql->prepared[sql->count].text = text;
-    sql->prepared[sql->count++].statement = statement;
-    return statement;
+    return sql->driver->script(sql, text);
 }
 
-/* One argument; va_list by pointer, so that the caller goes on where this stops. */
-static int bind_one(sqlite3_stmt *statement, int at, char kind, va_list *args)
+int fmd_sql_begin(struct fmd_sql *sql, bool writes)
 {
-    if (kind == 's')
-        return sqlite3_bind_text(statement, at, va_arg(*args, const char *), -1, SQLITE_STATIC);
-    if (kind == 'b') {
-        const void *bytes = va_arg(*args, const void *);
-        return sqlite3_bind_blob64(statement, at, bytes, va_arg(*args, size_t), SQLITE_STATIC);
-    }
-    const int64_t number = va_arg(*args, int64_t);
-    return kind == 'n' && number < 0 ? sqlite3_bind_null(statement, at)
-                                     : sqlite3_bind_int64(statement, at, number);
+    return sql->driver->begin(sql, writes);
 }
 
-static bool take_text(sqlite3_stmt *statement, int at, va_list *args)
+int fmd_sql_commit(struct fmd_sql *sql)
+{
+    return sql->driver->commit(sql);
+}
+
+void fmd_sql_rollback(struct fmd_sql *sql)
+{
+    sql->driver->rollback(sql);
+}
+
+int fmd_sql_revive(struct fmd_sql *sql)
+{
+    return sql->driver->revive(sql);
+}
+
+int fmd_sql_now(struct fmd_sql *sql, int64_t *seconds)
+{
+    const int rc = fmd_sql(sql, sql->driver->now, ">i", seconds);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- Values in ------------------------------------------------------------------------------ */
+
+/* va_list by pointer, so that the caller goes on where this stops. */
+static struct fmd_sql_value value_of(char kind, va_list *args)
+{
+    struct fmd_sql_value value = {.kind = kind};
+    if (kind == 's') {
+        const char *text = va_arg(*args, const char *);
+        value.bytes = text;
+        value.count = text == NULL ? 0 : strlen(text);
+        value.kind = text == NULL ? 'n' : 's';
+    } else if (kind == 'b') {
+        value.bytes = va_arg(*args, const void *);
+        value.count = va_arg(*args, size_t);
+    } else {
+        value.number = va_arg(*args, int64_t);
+        value.kind = kind == 'n' && value.number < 0 ? 'n' : 'i';
+    }
+    return value;
+}
+
+/* What stands before ">". *format goes beyond it. */
+static int ask(struct fmd_sql *sql, const char *text, const char **format, va_list *args)
+{
+    struct fmd_sql_value values[FMD_SQL_VALUES];
+    size_t count = 0;
+    for (; **format != '\0' && **format != '>'; ++*format) {
+        if (count == FMD_SQL_VALUES)
+            return fm_base_fail(FASTMAP_ERR_STATE, "the ledger: too many arguments for %.120s",
+                                text);
+        values[count++] = value_of(**format, args);
+    }
+    *format += **format == '>';
+    return sql->driver->ask(sql, text, values, count);
+}
+
+/* ---- Values out ----------------------------------------------------------------------------- */
+
+static bool take_text(const struct fmd_sql_value *value, va_list *args)
 {
     char *text = va_arg(*args, char *);
     const size_t bytes = va_arg(*args, size_t);
-    const unsigned char *found = sqlite3_column_text(statement, at);
-    const size_t length = found == NULL ? 0 : strlen((const char *)found);
-    if (length >= bytes)
+    if (value->count >= bytes)
         return false;
-    memcpy(text, found == NULL ? (const unsigned char *)"" : found, length + 1);
+    if (value->count > 0)
+        memcpy(text, value->bytes, value->count);
+    text[value->count] = '\0';
     return true;
 }
 
-static bool take_blob(sqlite3_stmt *statement, int at, va_list *args)
+static bool take_bytes(const struct fmd_sql_value *value, va_list *args)
 {
     void *bytes = va_arg(*args, void *);
     const size_t count = va_arg(*args, size_t);
-    const void *found = sqlite3_column_blob(statement, at);
-    if ((size_t)sqlite3_column_bytes(statement, at) != count || found == NULL)
+    if (value->kind == 'n' || value->count != count)
         return false;
-    memcpy(bytes, found, count);
+    memcpy(bytes, value->bytes, count);
     return true;
 }
 
-static bool take_one(sqlite3_stmt *statement, int at, char kind, va_list *args)
+static bool take_one(struct fmd_sql *sql, int at, char kind, va_list *args)
 {
+    const struct fmd_sql_value value = sql->driver->column(sql, at, kind == 'n' ? 'i' : kind);
     if (kind == 's')
-        return take_text(statement, at, args);
+        return take_text(&value, args);
     if (kind == 'b')
-        return take_blob(statement, at, args);
-    const bool is_null = sqlite3_column_type(statement, at) == SQLITE_NULL;
-    *va_arg(*args, int64_t *) = is_null ? -1 : sqlite3_column_int64(statement, at);
+        return take_bytes(&value, args);
+    *va_arg(*args, int64_t *) = value.kind == 'n' ? -1 : value.number;
     return true;
 }
+
+static int next(struct fmd_sql *sql, const char *format, va_list *args)
+{
+    const int rc = sql->driver->next(sql);
+    bool taken = true;
+    for (int at = 0; rc == 1 && format[at] != '\0' && taken; at++)
+        taken = take_one(sql, at, format[at], args);
+    return taken ? rc
+                 : fm_base_fail(FASTMAP_ERR_STATE,
+                                "the ledger holds a value that cannot be; run fastmapd audit");
+}
+
+/* ---- Statements ------------------------------------------------------------------------------ */
 
 int fmd_sql(struct fmd_sql *sql, const char *text, const char *format, ...)
 {
-    sqlite3_stmt *statement = fmd_sql_prepare(sql, text);
-    if (statement == NULL)
-        return FASTMAP_ERR_STATE;
     va_list args;
     va_start(args, format);
-    int at = 1, rc = SQLITE_OK;
-    for (; *format != '\0' && *format != '>' && rc == SQLITE_OK; format++)
-        rc = bind_one(statement, at++, *format, &args);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    bool taken = true;
-    if (rc == SQLITE_ROW && *format == '>')
-        for (at = 0, format++; *format != '\0' && taken; format++)
-            taken = take_one(statement, at++, *format, &args);
+    int rc = ask(sql, text, &format, &args);
+    if (rc == 0)
+        rc = next(sql, format, &args);
     va_end(args);
-    int result = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : FASTMAP_ERR_STATE;
-    if (rc == SQLITE_CONSTRAINT)
-        result = FMD_SQL_REFUSED;
-    else if (result < 0)
-        fail(sql, "read or write");
-    else if (!taken)
-        result = fm_base_fail(FASTMAP_ERR_STATE, "the ledger holds a value that cannot be: %.120s",
-                              text);
-    sqlite3_reset(statement);
-    return result;
+    sql->driver->done(sql);
+    return rc;
+}
+
+int fmd_sql_ask(struct fmd_sql *sql, const char *text, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const int rc = ask(sql, text, &format, &args);
+    va_end(args);
+    if (rc != 0)
+        sql->driver->done(sql);
+    return rc;
+}
+
+int fmd_sql_next(struct fmd_sql *sql, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const int rc = next(sql, format, &args);
+    va_end(args);
+    if (rc != 1)
+        sql->driver->done(sql);
+    return rc;
 }
