@@ -9,6 +9,14 @@ AM_COND_IF([HAVE_OPENSSL], [FM_FOUND([OpenSSL], [`$PKG_CONFIG --modversion libcr
     [FM_PROMISE_BROKEN([OpenSSL], [travelling programs, the cloud and its service], [libssl-dev])])
 ])
 
+dnl Bodies in fewer bytes, on both sides.
+AC_DEFUN([FM_CHECK_ZSTD], [
+PKG_CHECK_MODULES([ZSTD], [libzstd >= 1.4.0], [fm_zstd=yes], [fm_zstd=no])
+AM_CONDITIONAL([HAVE_ZSTD], [test "x$fm_zstd" = xyes])
+AM_COND_IF([HAVE_ZSTD], [FM_FOUND([zstd], [`$PKG_CONFIG --modversion libzstd`])],
+    [FM_PROMISE_BROKEN([zstd], [less to send to the cloud and back over slow links], [libzstd-dev])])
+])
+
 dnl The client: a plugin beside the library.
 AC_DEFUN([FM_CHECK_CLOUD], [
 AC_REQUIRE([FM_CHECK_OPENSSL])

@@ -92,8 +92,12 @@ TESTS += $(pool_tests)
 TESTS += $(service_scripts)
 endif
 if HAVE_OPENSSL
-check_PROGRAMS += tests/test_service tests/fuzz/test_fuzz_service
-TESTS += tests/test_service tests/fuzz/test_fuzz_service
+shared_tests = tests/test_press tests/test_service tests/fuzz/test_fuzz_coding tests/fuzz/test_fuzz_service
+check_PROGRAMS += $(shared_tests)
+TESTS += $(shared_tests)
+tests_fuzz_test_fuzz_coding_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_coding.c
+tests_fuzz_test_fuzz_coding_LDADD = libtest.la libfastmap-service.la
+tests_test_press_LDADD = libtest.la libfastmap-service.la
 tests_fuzz_test_fuzz_service_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_service.c
 tests_fuzz_test_fuzz_service_LDADD = libtest.la libfastmap-service.la
 tests_test_service_LDADD = libtest.la libfastmap-service.la
