@@ -20,6 +20,7 @@ void fmd_answer_clear(struct fmd_answer *answer)
     if (answer->outcome != NULL)
         fmd_outcome_drop(answer->outcome);
     free(answer->text);
+    free(answer->packed);
     *answer = (struct fmd_answer){.closes = answer->closes};
 }
 

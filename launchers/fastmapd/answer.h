@@ -33,6 +33,7 @@
     X(gone, 410)      \
     X(length, 411)    \
     X(size, 413)      \
+    X(encoding, 415)  \
     X(digest, 422)    \
     X(manifest, 422)  \
     X(function, 422)  \
@@ -62,6 +63,9 @@ struct fmd_answer {
     struct fmd_outcome *outcome; /* or */
     char *text;                  /* plain text */
     size_t text_bytes;
+    void *packed; /* the outputs in fewer bytes; NULL: they go as they are */
+    size_t packed_bytes;
+    int64_t rate;    /* above 0: Fastmap-Rate */
     int64_t retry_s; /* above 0: Retry-After */
     bool closes;     /* the connection ends with it */
 };

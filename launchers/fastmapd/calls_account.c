@@ -12,13 +12,21 @@
 #include "calls.h"
 #include "cpu.h"
 #include "metrics.h"
+#include "service/coding.h"
+
+/* How bodies and outputs may be packed. */
+static json_t *encodings(void)
+{
+    return fm_service_coding_is_there() ? json_pack("[s]", FM_SERVICE_CODING) : json_array();
+}
 
 void fmd_call_health(struct fmd_request *request)
 {
     const bool draining = atomic_load(&request->service->draining);
     fmd_answer_json(&request->answer, draining ? 503 : 200,
-                    json_pack("{s:s, s:[i], s:I}", "status", draining ? "draining" : "ok",
-                              "versions", 1, "now", (json_int_t)time(NULL)));
+                    json_pack("{s:s, s:[i], s:I, s:o}", "status", draining ? "draining" : "ok",
+                              "versions", 1, "now", (json_int_t)time(NULL), "encodings",
+                              encodings()));
 }
 
 /* ---- Metrics ---------------------------------------------------------------------------------------------
@@ -89,12 +97,13 @@ void fmd_call_account(struct fmd_request *request)
         return;
     }
     fmd_answer_json(&request->answer, 200,
-                    json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:I}", "account",
+                    json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:I, s:o}", "account",
                               request->token.name, "balance", (json_int_t)standing.balance, "held",
                               (json_int_t)standing.held, "price",
                               (json_int_t)service->config->price, "vcpus",
                               (json_int_t)fmd_call_vcpus(request), "day_limit",
                               day_limit < 0 ? json_null() : json_integer(day_limit), "day_spent",
                               (json_int_t)standing.day_spent, "limits", limits_of(service->config),
-                              "cpu", cpu(), "page_bytes", (json_int_t)sysconf(_SC_PAGESIZE)));
+                              "cpu", cpu(), "page_bytes", (json_int_t)sysconf(_SC_PAGESIZE),
+                              "encodings", encodings()));
 }

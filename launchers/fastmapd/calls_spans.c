@@ -71,14 +71,15 @@ static bool check_sizes(struct fmd_request *request, const struct span *own)
 }
 
 /* What the table of spans says; the map's mutex is not held. */
-static bool refuse_begun(struct fmd_request *request, enum fmd_spans_answer answer,
-                         struct fmd_outcome *outcome)
+static bool refuse_begun(struct fmd_request *request, struct fmd_open *open,
+                         enum fmd_spans_answer answer, struct fmd_outcome *outcome)
 {
     switch (answer) {
     case FMD_SPANS_NEW: return false;
     case FMD_SPANS_KEPT:
         fmd_answer_outcome(&request->answer, outcome);
         fmd_outcome_drop(outcome);
+        fmd_packing_answer(request, open);
         fmd_metrics_add(FMD_METRIC_spans_repeated, 1);
         break;
     case FMD_SPANS_RUNNING:
@@ -123,7 +124,7 @@ static bool enter(struct fmd_request *request, struct span *own)
         fmd_answer_error(&request->answer, FMD_ERR_spans,
                          "the map has as many spans in flight as it may");
     else
-        refuse_begun(request, answer, outcome);
+        refuse_begun(request, open, answer, outcome);
     if (own->is_running)
         fmd_metrics_add(FMD_METRIC_spans_running, 1);
     return own->is_running;
@@ -149,6 +150,7 @@ void fmd_call_span_begin(struct fmd_request *request)
     if (!check_sizes(request, own) || !enter(request, own))
         return;
     own->run.span = fmd_span_reserve(own->run.open->map, own->run.name.first, own->run.name.count);
+    request->meter = &own->run.open->meter;
     if (own->run.span == NULL) {
         fmd_answer_error(&request->answer, FMD_ERR_full, "no memory for another span; ask again");
         request->answer.retry_s = 1;
@@ -253,6 +255,7 @@ static void tell_outcome(struct fmd_request *request, struct span *own,
     }
     fmd_answer_outcome(&request->answer, outcome);
     fmd_outcome_drop(outcome);
+    fmd_packing_answer(request, own->run.open);
 }
 
 /* The worker runs but cannot do it, or could not be started: no receipt, but a charge. */

@@ -5,7 +5,7 @@ if HAVE_SERVICE
 noinst_LTLIBRARIES += libfastmapd.la
 libfastmapd_la_SOURCES = \
 	launchers/fastmapd/answer.c launchers/fastmapd/answer.h \
-	launchers/fastmapd/attempts.c launchers/fastmapd/attempts.h \
+	launchers/fastmapd/attempts.c launchers/fastmapd/attempts.h launchers/fastmapd/body.c \
 	launchers/fastmapd/calls.h launchers/fastmapd/calls_account.c launchers/fastmapd/calls_blobs.c \
 	launchers/fastmapd/calls_maps.c launchers/fastmapd/calls_spans.c \
 	launchers/fastmapd/certificate.c launchers/fastmapd/certificate.h \
@@ -22,6 +22,7 @@ libfastmapd_la_SOURCES = \
 	launchers/fastmapd/maps.c launchers/fastmapd/maps.h \
 	launchers/fastmapd/metrics.c launchers/fastmapd/metrics.h \
 	launchers/fastmapd/money.c launchers/fastmapd/money.h \
+	launchers/fastmapd/packing.c launchers/fastmapd/packing.h \
 	launchers/fastmapd/paths.c launchers/fastmapd/paths.h \
 	launchers/fastmapd/replay.c launchers/fastmapd/replay.h \
 	launchers/fastmapd/request.c launchers/fastmapd/request.h \

@@ -71,6 +71,7 @@ static struct fmd_open *new_open(struct fmd_maps *maps, const struct fmd_token *
     open->used_ns = fmd_now_ns();
     pthread_rwlock_init(&open->gate, NULL);
     pthread_mutex_init(&open->mutex, NULL);
+    pthread_mutex_init(&open->meter.mutex, NULL);
     pthread_cond_init(&open->changed, NULL);
     fmd_purse_open(&open->purse, row->hold, row->price);
     return open;
@@ -81,6 +82,7 @@ static void free_open(struct fmd_open *open)
     fmd_spans_free(open->spans);
     pthread_cond_destroy(&open->changed);
     pthread_mutex_destroy(&open->mutex);
+    pthread_mutex_destroy(&open->meter.mutex);
     pthread_rwlock_destroy(&open->gate);
     free(open);
 }

@@ -17,6 +17,7 @@
 
 #include "ledger.h"
 #include "money.h"
+#include "packing.h"
 #include "pool.h"
 #include "service.h"
 #include "spans.h"
@@ -30,14 +31,16 @@ struct fmd_open {
     uint64_t in_size, out_size;
     unsigned vcpus;
     struct fmd_map *map;
+    struct fmd_meter meter;
     pthread_rwlock_t gate;
     pthread_mutex_t mutex; /* protects what follows */
     pthread_cond_t changed;
     struct fmd_purse purse;
     struct fmd_spans *spans;
-    size_t in_flight; /* spans from their headers to their answer */
-    size_t committed; /* from their promise to their settlement */
-    int64_t used_ns;  /* when a span last began or ended */
+    struct fm_service_press press; /* of outputs; the link is told with each span */
+    size_t in_flight;              /* spans from their headers to their answer */
+    size_t committed;              /* from their promise to their settlement */
+    int64_t used_ns;               /* when a span last began or ended */
     bool closing, closed;
     /* Protected by the list's mutex. */
     size_t users;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The ladder of checks that a request climbs before its call sees it, and the digest of its body.
+ * The ladder of checks that a request climbs before its call sees it, and the signature of its answer.
  */
 #include "request.h"
 
@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "log.h"
 #include "metrics.h"
+#include "service/coding.h"
 #include "service/sign.h"
 #include "text.h"
 
@@ -54,15 +55,12 @@ const char *fmd_request_piece(const struct fmd_request *request, int n)
 /* ---- The ladder: each step true, or false with an answer -------------------------------------------------
    */
 
-#define REFUSE(request, error, ...) \
-    (fmd_answer_error(&(request)->answer, FMD_ERR_##error, __VA_ARGS__), false)
-
 static bool check_route(struct fmd_request *request, const struct fmd_fields *fields)
 {
     enum fmd_error error;
     (void)fields;
     if (!request->target_is_valid)
-        return REFUSE(
+        return FMD_REFUSE(
             request, request,
             "the target has an empty part, is too long, or has a character that none has");
     request->route = fmd_route_find(request->method, &request->target, &error);
@@ -90,18 +88,10 @@ static uint64_t most_of(const struct fmd_request *request)
 
 static bool check_length(struct fmd_request *request, const struct fmd_fields *fields)
 {
-    int64_t length = 0;
     if (fields->doubled)
-        return REFUSE(request, request, "a header stands twice");
-    if (fields->encoding != NULL)
-        return REFUSE(request, length,
-                      "a body needs Content-Length; Transfer-Encoding is not taken");
-    if (fields->length != NULL && !fmd_text_number(fields->length, &length))
-        return REFUSE(request, length, "Content-Length is no number");
-    if (fields->length == NULL && strcmp(request->method, "GET") != 0 &&
-        strcmp(request->method, "DELETE") != 0)
-        return REFUSE(request, length, "a body needs Content-Length");
-    request->length = (uint64_t)length;
+        return FMD_REFUSE(request, request, "a header stands twice");
+    if (!fmd_body_measure(request, fields))
+        return false;
     if (request->length <= most_of(request))
         return true;
     fmd_answer_error(&request->answer, FMD_ERR_size,
@@ -116,7 +106,7 @@ static bool check_draining(struct fmd_request *request, const struct fmd_fields 
     if (!atomic_load(&request->service->draining) || request->route->in_drain)
         return true;
     request->answer.closes = true;
-    return REFUSE(request, draining, "the service is going down; connect anew");
+    return FMD_REFUSE(request, draining, "the service is going down; connect anew");
 }
 
 /* An address with too many failures waits, except over a connection that has proved itself. */
@@ -180,7 +170,7 @@ static bool check_signature(struct fmd_request *request, const struct fmd_fields
     const char *wrong = fmd_claim_parse(fields, &request->claim);
     if (wrong != NULL) {
         count_failure(request);
-        return REFUSE(request, request, "%s", wrong);
+        return FMD_REFUSE(request, request, "%s", wrong);
     }
     request->is_signed = signature_fits(request, fields, &found);
     if (found < 0) {
@@ -192,8 +182,8 @@ static bool check_signature(struct fmd_request *request, const struct fmd_fields
         return true;
     }
     count_failure(request);
-    return REFUSE(request, signature,
-                  "the token is unknown or revoked, or the signature does not fit");
+    return FMD_REFUSE(request, signature,
+                      "the token is unknown or revoked, or the signature does not fit");
 }
 
 static bool check_clock(struct fmd_request *request, const struct fmd_fields *fields)
@@ -246,8 +236,9 @@ static bool check_replay(struct fmd_request *request, const struct fmd_fields *f
         return true;
     fmd_metrics_add(FMD_METRIC_replays, answer == FMD_REPLAY_USED);
     return answer == FMD_REPLAY_USED
-               ? REFUSE(request, replay, "this signature was used before; sign with another nonce")
-               : REFUSE(request, full, "no memory for another signature");
+               ? FMD_REFUSE(request, replay,
+                            "this signature was used before; sign with another nonce")
+               : FMD_REFUSE(request, full, "no memory for another signature");
 }
 
 static bool check_params(struct fmd_request *request, const struct fmd_fields *fields)
@@ -256,27 +247,20 @@ static bool check_params(struct fmd_request *request, const struct fmd_fields *f
     (void)fields;
     for (; request->route->params[wanted] != NULL; wanted++)
         if (fmd_target_param(&request->target, request->route->params[wanted]) == NULL)
-            return REFUSE(request, request, "the parameter %s must stand once in the query",
-                          request->route->params[wanted]);
+            return FMD_REFUSE(request, request, "the parameter %s must stand once in the query",
+                              request->route->params[wanted]);
     return wanted == request->target.params
                ? true
-               : REFUSE(request, request, "a parameter is unknown or doubled");
+               : FMD_REFUSE(request, request, "a parameter is unknown or doubled");
 }
 
 static bool prepare_body(struct fmd_request *request, const struct fmd_fields *fields)
 {
-    (void)fields;
-    if (request->route->receive == NULL && request->length > 0) {
-        request->text = malloc(request->length + 1);
-        if (request->text == NULL)
-            return REFUSE(request, full, "no memory for the body");
-    }
-    if (request->length == 0 || request->route->is_open)
-        return true;
-    request->digest = EVP_MD_CTX_new();
-    return request->digest != NULL && EVP_DigestInit_ex(request->digest, EVP_sha256(), NULL) == 1
-               ? true
-               : REFUSE(request, full, "no memory for a digest");
+    request->takes_packed =
+        fields->accept != NULL && strcmp(fields->accept, FM_SERVICE_CODING) == 0;
+    if (fields->rate != NULL && !fmd_text_number(fields->rate, &request->client_rate))
+        return FMD_REFUSE(request, request, "Fastmap-Rate is no number");
+    return fmd_body_prepare(request);
 }
 
 static bool begin_call(struct fmd_request *request, const struct fmd_fields *fields)
@@ -302,65 +286,16 @@ void fmd_request_begin(struct fmd_request *request, const char *method,
             return;
 }
 
-/* ---- The body --------------------------------------------------------------------------------------------
+/* ---- The answer ------------------------------------------------------------------------------------------
    */
 
 bool fmd_request_drains(const struct fmd_request *request)
 {
     if (request->answer.closes)
         return false;
-    return request->length <= DRAINED_UNSIGNED ||
-           (request->is_signed && request->route != NULL && request->length <= most_of(request));
-}
-
-void fmd_request_receive(struct fmd_request *request, const void *bytes, size_t count)
-{
-    if (request->answer.status != 0)
-        return;
-    fmd_metrics_add(FMD_METRIC_received_bytes, (int64_t)count);
-    if (count > request->length - request->received) {
-        fmd_answer_error(&request->answer, FMD_ERR_length,
-                         "the body is longer than its Content-Length");
-        request->answer.closes = true;
-        return;
-    }
-    if (request->digest != NULL)
-        EVP_DigestUpdate(request->digest, bytes, count);
-    if (request->route->receive != NULL)
-        request->route->receive(request, bytes, count);
-    else
-        memcpy(request->text + request->received, bytes, count);
-    request->received += count;
-}
-
-/* Without a body the digest that was signed must be that of nothing. */
-static bool digest_fits(struct fmd_request *request)
-{
-    uint8_t found[FM_SERVICE_DIGEST_BYTES];
-    if (request->route->is_open)
-        return true;
-    if (request->digest == NULL)
-        return fm_service_unhex(FM_SERVICE_DIGEST_EMPTY, sizeof found, found) &&
-               memcmp(found, request->claim.digest, sizeof found) == 0;
-    return EVP_DigestFinal_ex(request->digest, found, NULL) == 1 &&
-           memcmp(found, request->claim.digest, sizeof found) == 0;
-}
-
-void fmd_request_finish(struct fmd_request *request)
-{
-    if (request->answer.status != 0)
-        return;
-    if (request->received != request->length)
-        fmd_answer_error(&request->answer, FMD_ERR_length,
-                         "the body is shorter than its Content-Length");
-    else if (!digest_fits(request))
-        fmd_answer_error(&request->answer, FMD_ERR_digest,
-                         "the body does not have the digest that was signed");
-    else {
-        if (request->text != NULL)
-            request->text[request->length] = '\0';
-        request->route->finish(request);
-    }
+    return request->sent_length <= DRAINED_UNSIGNED ||
+           (request->is_signed && request->route != NULL &&
+            request->sent_length <= most_of(request));
 }
 
 bool fmd_request_sign(const struct fmd_request *request, const void *body, size_t bytes,
@@ -383,6 +318,7 @@ bool fmd_request_sign(const struct fmd_request *request, const void *body, size_
 
 void fmd_request_free(struct fmd_request *request)
 {
+    fmd_body_end(request);
     if (request->route != NULL && request->route->forget != NULL)
         request->route->forget(request);
     fmd_answer_clear(&request->answer);

@@ -13,10 +13,15 @@
 #include <openssl/evp.h>
 
 #include "answer.h"
+#include "packing.h"
 #include "service.h"
 #include "target.h"
 
 #define FMD_REQUEST_ID 40
+
+/* Fills in the answer; false, which is what a step of the ladder returns then. */
+#define FMD_REFUSE(request, error, ...) \
+    (fmd_answer_error(&(request)->answer, FMD_ERR_##error, __VA_ARGS__), false)
 
 struct fmd_request;
 
@@ -52,7 +57,13 @@ struct fmd_request {
     struct fmd_claim claim;
     bool is_signed; /* and token is who did */
     struct fmd_token token;
-    uint64_t length, received; /* of the body */
+    uint64_t length, received;           /* of the body */
+    uint64_t sent_length, sent_received; /* of what carries it */
+    bool is_packed;
+    struct fm_service_unpack *unpack; /* where it is packed */
+    struct fmd_meter *meter;          /* of the map that it is for; NULL: none. The call sets it */
+    bool takes_packed;                /* the client does */
+    int64_t client_rate;              /* bytes a second at which outputs arrive there; 0: unknown */
     EVP_MD_CTX *digest;
     char *text; /* the body, with a NUL behind it, of calls without receive() */
     void *own;  /* the call's */
@@ -68,9 +79,15 @@ struct fmd_request *fmd_request_new(struct fmd_service *service, struct fmd_link
 void fmd_request_begin(struct fmd_request *request, const char *method,
                        const struct fmd_fields *fields);
 
+/* Two of its steps, and the end of a body, early or not. (body.c) */
+bool fmd_body_measure(struct fmd_request *request, const struct fmd_fields *fields);
+bool fmd_body_prepare(struct fmd_request *request);
+void fmd_body_end(struct fmd_request *request);
+
 /* Whether what is left of a refused request's body is read and dropped, or the connection closed. */
 bool fmd_request_drains(const struct fmd_request *request);
 
+/* Both in body.c. */
 void fmd_request_receive(struct fmd_request *request, const void *bytes, size_t count);
 
 /* The body is complete. There is an answer afterwards. */

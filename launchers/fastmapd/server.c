@@ -19,6 +19,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "request.h"
+#include "service/coding.h"
 
 /* What a connection's headers take at most. Half of it is the unit in which bodies are read: a TLS record
    and a
@@ -49,7 +50,9 @@ static enum MHD_Result collect(void *argument, enum MHD_ValueKind kind, const ch
     } wanted[] = {
         {"Authorization", &fields->authorization}, {"Fastmap-Time", &fields->time},
         {"Fastmap-Nonce", &fields->nonce},         {"Fastmap-Digest", &fields->digest},
-        {"Content-Length", &fields->length},       {"Transfer-Encoding", &fields->encoding}};
+        {"Content-Length", &fields->length},       {"Transfer-Encoding", &fields->encoding},
+        {"Content-Encoding", &fields->coding},     {"Fastmap-Length", &fields->decoded},
+        {"Accept-Encoding", &fields->accept},      {"Fastmap-Rate", &fields->rate}};
     (void)kind;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         if (strcasecmp(name, wanted[i].name) == 0) {
@@ -79,6 +82,13 @@ static struct MHD_Response *response_of(struct fmd_request *request, const void 
                                         size_t *bytes)
 {
     struct fmd_answer *answer = &request->answer;
+    if (answer->packed != NULL) {
+        *body = answer->packed;
+        *bytes = answer->packed_bytes;
+        answer->packed = NULL;
+        fmd_metrics_add(FMD_METRIC_sent_bytes, (int64_t)*bytes);
+        return MHD_create_response_from_buffer(*bytes, (void *)*body, MHD_RESPMEM_MUST_FREE);
+    }
     if (answer->outcome != NULL) {
         atomic_fetch_add(&answer->outcome->users, 1);
         *body = answer->outcome->body;
@@ -97,10 +107,18 @@ static struct MHD_Response *response_of(struct fmd_request *request, const void 
                         : MHD_create_response_from_buffer(*bytes, text, MHD_RESPMEM_MUST_FREE);
 }
 
+static void add_number(struct MHD_Response *response, const char *name, int64_t number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)number);
+    if (number > 0)
+        MHD_add_response_header(response, name, text);
+}
+
 static void add_headers(struct MHD_Response *response, const struct fmd_request *request,
                         const void *body, size_t bytes)
 {
-    char signature[FM_SERVICE_HEX_BYTES], seconds[24];
+    char signature[FM_SERVICE_HEX_BYTES];
     const struct fmd_answer *answer = &request->answer;
     MHD_add_response_header(response, "Content-Type",
                             answer->outcome != NULL ? "application/octet-stream"
@@ -111,10 +129,10 @@ static void add_headers(struct MHD_Response *response, const struct fmd_request 
         MHD_add_response_header(response, "Fastmap-Receipt", answer->outcome->receipt);
     if (fmd_request_sign(request, body, bytes, signature))
         MHD_add_response_header(response, "Fastmap-Signature", signature);
-    if (answer->retry_s > 0) {
-        snprintf(seconds, sizeof seconds, "%lld", (long long)answer->retry_s);
-        MHD_add_response_header(response, "Retry-After", seconds);
-    }
+    if (answer->packed_bytes > 0)
+        MHD_add_response_header(response, "Content-Encoding", FM_SERVICE_CODING);
+    add_number(response, "Fastmap-Rate", answer->rate);
+    add_number(response, "Retry-After", answer->retry_s);
     if (answer->closes)
         MHD_add_response_header(response, "Connection", "close");
 }

@@ -38,7 +38,9 @@ bool fmd_target_number(const struct fmd_target *target, const char *name, int64_
 /* Texts of the headers; NULL: absent. */
 struct fmd_fields {
     const char *authorization, *time, *nonce, *digest, *length, *encoding;
-    bool doubled; /* one of them stood twice */
+    const char *coding, *decoded; /* of the body: how it is packed, and its length without that */
+    const char *accept, *rate;    /* of outputs: how they may be packed, and how fast they arrive */
+    bool doubled;                 /* one of them stood twice */
 };
 
 /* What the headers claim, well formed but not believed. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The receipt of a span: the value of the header Fastmap-Receipt, words of the form name=value. The service
- * writes it, the client reads it; docs/PROTOCOL.md, part 8, says what each word means. Pure.
+ * writes it, the client reads it; docs/PROTOCOL.md, part 9, says what each word means. Pure.
  */
 #ifndef FM_SERVICE_RECEIPT_H
 #define FM_SERVICE_RECEIPT_H

@@ -55,8 +55,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (fmd_target_number(&target, "count", &number))
             fuzz_expect(number >= 0);
     }
-    struct fmd_fields fields = {
-        next_line(&rest), next_line(&rest), next_line(&rest), next_line(&rest), NULL, NULL, false};
+    struct fmd_fields fields = {0};
+    fields.authorization = next_line(&rest);
+    fields.time = next_line(&rest);
+    fields.nonce = next_line(&rest);
+    fields.digest = next_line(&rest);
     if (fmd_claim_parse(&fields, &claim) == NULL)
         fuzz_expect(strlen(claim.id) == 16 && strlen(claim.signature) == 64 && claim.time_s >= 0);
     free(text);

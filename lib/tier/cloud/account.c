@@ -20,8 +20,11 @@ bool fm_cloud_account(struct fm_cloud *cloud, struct fm_tier_cloud_account *acco
                             "the account that %s tells of makes no sense; update the service "
                             "or fastmap",
                             cloud->line.url);
-    if (good)
+    if (good) {
         account->round_trip = call.round_trip;
+        cloud->line.round_trip = call.round_trip;
+        cloud->line.packs = fm_cloud_terms_packs(call.json);
+    }
     fm_cloud_call_drop(&call);
     return good;
 }

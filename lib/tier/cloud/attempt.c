@@ -42,7 +42,7 @@ static int watch(void *context, curl_off_t down_all, curl_off_t down, curl_off_t
         call->bytes_moved = down + up;
         call->moved = now;
     }
-    const bool computing = call->is_span && down == 0 && (size_t)up >= call->body_bytes;
+    const bool computing = call->is_span && down == 0 && (size_t)up >= fm_cloud_call_bytes(call);
     return !computing && now - call->moved > limit_s(call->line, STALL_S);
 }
 
@@ -98,8 +98,11 @@ static void set_body(struct fm_cloud_call *call)
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     } else {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body != NULL ? call->body : "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_bytes);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+                         call->packed != NULL ? call->packed
+                         : call->body != NULL ? call->body
+                                              : "");
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)fm_cloud_call_bytes(call));
     }
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
 }
@@ -134,16 +137,36 @@ static void set_limits(struct fm_cloud_call *call)
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->afresh ? 1L : 0L);
 }
 
+static bool add_number(struct fm_cloud_call *call, const char *name, double number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%.0f", number);
+    return add_header(call, name, text);
+}
+
+/* How the body is packed, how the outputs may be, and how fast those arrive. */
+static bool add_codings(struct fm_cloud_call *call)
+{
+    const double rate = fm_service_gauge_rate(&call->line->arriving);
+    return (call->packed == NULL ||
+            (add_header(call, "Content-Encoding", FM_SERVICE_CODING) &&
+             add_number(call, "Fastmap-Length", (double)call->body_bytes))) &&
+           (!call->is_span || !call->line->packs ||
+            (add_header(call, "Accept-Encoding", FM_SERVICE_CODING) &&
+             (rate < 1 || add_number(call, "Fastmap-Rate", rate))));
+}
+
 /* A part of a blob may be refused before it is sent; a span rarely is, and would wait a round trip. */
 static bool add_headers(struct fm_cloud_call *call)
 {
-    return sign(call) &&
+    return sign(call) && add_codings(call) &&
            (call->headers = curl_slist_append(call->headers, "Content-Type:")) != NULL &&
            (!call->is_span || curl_slist_append(call->headers, "Expect:") != NULL);
 }
 
 void fm_cloud_attempt_end(struct fm_cloud_call *call)
 {
+    fm_cloud_reply_end(call);
     if (call->easy != NULL) {
         curl_multi_remove_handle(call->line->multi, call->easy);
         curl_easy_cleanup(call->easy);

@@ -105,6 +105,8 @@ static void end_well(struct fm_cloud_call *call)
     }
     if (!call->is_span)
         call->json = json_loadb((const char *)call->answer, call->answer_bytes, 0, NULL);
+    if (call->rate[0] != '\0')
+        call->line->up_rate = strtod(call->rate, NULL);
     call->why[0] = '\0';
     if (!call->is_span && !json_is_object(call->json)) {
         fm_cloud_say(call->why,
@@ -124,6 +126,14 @@ static void take_clock(struct fm_cloud_call *call)
         call->line->skew_s = (int64_t)json_integer_value(now) - (int64_t)time(NULL);
 }
 
+/* Bodies go as they are from now on, this one first. */
+static void stop_packing(struct fm_cloud_call *call)
+{
+    call->line->packs = false;
+    free(call->packed);
+    call->packed = NULL;
+}
+
 static void take_refusal(struct fm_cloud_call *call)
 {
     call->json = json_loadb((const char *)call->answer, call->answer_bytes, 0, NULL);
@@ -131,6 +141,8 @@ static void take_refusal(struct fm_cloud_call *call)
     snprintf(call->word, sizeof call->word, "%s", word != NULL ? word : "");
     if (strcmp(call->word, "clock") == 0)
         take_clock(call);
+    if (strcmp(call->word, "encoding") == 0)
+        stop_packing(call);
 }
 
 static void say_refusal(struct fm_cloud_call *call, const struct fm_cloud_rule *rule)
@@ -165,7 +177,12 @@ static void end_transfer(struct fm_cloud_call *call, CURLcode code)
     curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME, &sent);
     curl_easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME, &first);
     call->round_trip = first > sent ? first - sent : 0;
-    if (call->answer_is_long) {
+    if (!fm_cloud_reply_is_whole(call)) {
+        fm_cloud_say(call->why,
+                     "the answer of %s to %s cannot be unpacked; update the service or fastmap",
+                     call->line->url, call->target);
+        finish(call, FM_CLOUD_LIES);
+    } else if (call->answer_is_long) {
         fm_cloud_say(call->why, "the answer of %s to %s is too long; update the service or fastmap",
                      call->line->url, call->target);
         finish(call, FM_CLOUD_LIES);
@@ -180,7 +197,8 @@ static void end_transfer(struct fm_cloud_call *call, CURLcode code)
 
 /* ---- All calls --------------------------------------------------------------------------------------- */
 
-bool fm_cloud_call_begin(struct fm_cloud_line *line, struct fm_cloud_call *call)
+bool fm_cloud_call_begin(struct fm_cloud_line *line, struct fm_cloud_call *call,
+                         struct fm_service_press *press)
 {
     uint8_t digest[FM_SERVICE_DIGEST_BYTES];
     call->line = line;
@@ -189,6 +207,11 @@ bool fm_cloud_call_begin(struct fm_cloud_line *line, struct fm_cloud_call *call)
                    EVP_sha256(), NULL) != 1)
         return false;
     fm_service_hex(digest, sizeof digest, call->digest);
+    if (line->packs && press != NULL) {
+        press->link = line->up_rate;
+        call->packed =
+            fm_service_press_body(press, call->body, call->body_bytes, &call->packed_bytes);
+    }
     call->next = line->calls;
     line->calls = call;
     return true;
@@ -264,7 +287,7 @@ void fm_cloud_call_drive(struct fm_cloud_line *line, double until)
 
 void fm_cloud_call_run(struct fm_cloud_line *line, struct fm_cloud_call *call)
 {
-    if (!fm_cloud_call_begin(line, call)) {
+    if (!fm_cloud_call_begin(line, call, NULL)) {
         fm_cloud_say(call->why, "no memory for a call to the service; free some");
         call->end = FM_CLOUD_UNREACHABLE;
     }
@@ -285,6 +308,8 @@ void fm_cloud_call_drop(struct fm_cloud_call *call)
     quiet_end(&quiet);
     json_decref(call->json);
     free(call->answer);
+    free(call->packed);
     call->json = NULL;
     call->answer = NULL;
+    call->packed = NULL;
 }

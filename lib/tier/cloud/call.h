@@ -13,6 +13,8 @@
 
 #include <jansson.h>
 
+#include "service/coding.h"
+#include "service/press.h"
 #include "service/receipt.h"
 #include "tier/cloud/line.h"
 
@@ -36,6 +38,7 @@ struct fm_cloud_call {
     size_t body_bytes;
     bool is_span;      /* its answer is outputs, guarded by a receipt, and may take long to begin */
     size_t most_bytes; /* of a span's outputs */
+    size_t out_size;   /* of an element of them */
     double seconds;    /* that an attempt may take */
 
     /* How it ended. */
@@ -47,7 +50,9 @@ struct fm_cloud_call {
     uint8_t *answer;
     size_t answer_bytes;
     char receipt[FM_SERVICE_RECEIPT_BYTES]; /* "" without one */
-    double round_trip;                      /* from the request's end to the answer's begin */
+    void *packed;                           /* what is sent in place of the body; NULL: the body */
+    size_t packed_bytes;
+    double round_trip; /* from the request's end to the answer's begin */
 
     /* Between call.c, attempt.c and reply.c. */
     struct fm_cloud_call *next;
@@ -57,17 +62,28 @@ struct fm_cloud_call {
     char digest[FM_SERVICE_HEX_BYTES];
     char signature[FM_SERVICE_HEX_BYTES]; /* of the request */
     char answer_signature[FM_SERVICE_HEX_BYTES];
+    char coding[16]; /* of the answer; "": none */
+    char rate[24];  /* of Fastmap-Rate */
+    struct fm_service_unpack *unpack;
     size_t answer_room;
     double begun, moved; /* this attempt; when bytes moved last */
     long long bytes_moved;
     double not_before; /* of the next attempt */
     double trouble;    /* since when it fails; 0: it does not */
     unsigned failed, resigned;
-    bool answer_is_long, header_is_wrong, afresh;
+    bool answer_is_long, answer_is_garbled, header_is_wrong, arriving, afresh;
 };
 
-/* Puts the call on its way; only what is asked is filled in. False: no memory. */
-bool fm_cloud_call_begin(struct fm_cloud_line *line, struct fm_cloud_call *call);
+/* Puts the call on its way; only what is asked is filled in. Its body goes packed where `press` (NULL: never)
+   finds that it arrives sooner. False: no memory. */
+bool fm_cloud_call_begin(struct fm_cloud_line *line, struct fm_cloud_call *call,
+                         struct fm_service_press *press);
+
+/* Bytes of it that the connection carries. */
+static inline size_t fm_cloud_call_bytes(const struct fm_cloud_call *call)
+{
+    return call->packed != NULL ? call->packed_bytes : call->body_bytes;
+}
 
 /* Goes on with all calls until one of them ends, the line is woken, the caller gives up, or the time (of
    fm_cloud_now()) has come. */

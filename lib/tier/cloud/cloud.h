@@ -53,6 +53,7 @@ struct fm_cloud_map {
     int64_t charged; /* the sum of the receipts' charges; never above spent */
     int in_flight, in_flight_most;
     size_t span_bytes;
+    struct fm_service_press press; /* of inputs */
     struct fm_cloud_flight flights[FM_CLOUD_FLIGHT_MOST];
 };
 
@@ -71,6 +72,8 @@ bool fm_cloud_account(struct fm_cloud *cloud, struct fm_tier_cloud_account *acco
 /* terms.c: what JSON says. False where a member is missing, of another type, or out of its range. */
 bool fm_cloud_terms_account(const json_t *json, struct fm_tier_cloud_account *account,
                             struct fm_cloud_limits *limits);
+/* Whether the service packs bodies as we do. */
+bool fm_cloud_terms_packs(const json_t *json);
 bool fm_cloud_terms_grant(const json_t *json, const struct fm_tier_cloud_map *asked,
                           struct fm_cloud_map *map, struct fm_tier_cloud_grant *grant);
 bool fm_cloud_terms_bill(const json_t *json, const struct fm_cloud_map *map,

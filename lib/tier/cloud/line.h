@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "service/hex.h"
+#include "service/press.h"
 #include "service/token.h"
 #include "tier/cloud.h"
 
@@ -24,6 +25,10 @@ struct fm_cloud_line {
     CURLM *multi;
     struct fm_cloud_call *calls; /* under way, or waiting for their next attempt */
     int64_t skew_s;              /* the service's clock less ours */
+    bool packs;                  /* both sides can pack bodies */
+    double round_trip;           /* of a small call */
+    double up_rate;              /* bytes a second that the service has had from us; 0: unknown */
+    struct fm_service_gauge arriving; /* outputs */
     uint64_t random;
     _Atomic bool woken; /* set by any thread, taken by the one that drives */
 };

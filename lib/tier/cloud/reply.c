@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What comes as the answer to an attempt: the headers that matter, each once, and the body, no longer than it
- * may be. Whether the answer is genuine: its signature covers status, body and receipt, and the request that
+ * What comes as the answer to an attempt: the headers that matter, each once, and the body, unpacked where it
+ * is packed, and no longer than it may be. Whether the answer is genuine: its signature covers status, body and receipt, and the request that
  * it answers.
  */
 #include "tier/cloud/reply.h"
@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "service/sign.h"
+#include "tier/cloud/say.h"
 
 #define JSON_MOST ((size_t)4 << 20)
 
@@ -51,7 +52,10 @@ void fm_cloud_reply_forget(struct fm_cloud_call *call)
     call->receipt[0] = '\0';
     call->answer_signature[0] = '\0';
     call->answer_bytes = 0;
+    call->coding[0] = '\0';
+    call->rate[0] = '\0';
     call->answer_is_long = false;
+    call->answer_is_garbled = false;
     call->header_is_wrong = false;
 }
 
@@ -68,6 +72,10 @@ size_t fm_cloud_reply_header(char *line, size_t size, size_t count, void *contex
     else if (is_header(line, length, "Fastmap-Signature:", &value, &value_length))
         take_header(call, call->answer_signature, sizeof call->answer_signature, value,
                     value_length);
+    else if (is_header(line, length, "Content-Encoding:", &value, &value_length))
+        take_header(call, call->coding, sizeof call->coding, value, value_length);
+    else if (is_header(line, length, "Fastmap-Rate:", &value, &value_length))
+        take_header(call, call->rate, sizeof call->rate, value, value_length);
     return length;
 }
 
@@ -93,16 +101,64 @@ static bool make_room(struct fm_cloud_call *call, size_t wanted)
     return true;
 }
 
+static bool append(void *context, const void *bytes, size_t count)
+{
+    struct fm_cloud_call *call = context;
+    if (!make_room(call, call->answer_bytes + count))
+        return false;
+    memcpy(call->answer + call->answer_bytes, bytes, count);
+    call->answer_bytes += count;
+    return true;
+}
+
+/* Outputs alone come packed, and give what the receipt tells of. */
+static bool begin_unpacking(struct fm_cloud_call *call)
+{
+    struct fm_service_receipt receipt;
+    size_t exact;
+    if (!call->is_span || strcmp(call->coding, FM_SERVICE_CODING) != 0 ||
+        !fm_service_receipt_parse(call->receipt, &receipt) ||
+        __builtin_mul_overflow(receipt.computed, call->out_size, &exact) ||
+        exact > call->most_bytes)
+        return false;
+    call->unpack = fm_service_unpack_new(exact);
+    return call->unpack != NULL;
+}
+
+static bool take_packed(struct fm_cloud_call *call, const char *bytes, size_t count)
+{
+    call->answer_is_garbled = (call->unpack == NULL && !begin_unpacking(call)) ||
+                              !fm_service_unpack_feed(call->unpack, bytes, count, append, call);
+    return !call->answer_is_garbled;
+}
+
 size_t fm_cloud_reply_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct fm_cloud_call *call = context;
     const size_t length = size * count;
-    if (!make_room(call, call->answer_bytes + length))
-        return 0;
-    memcpy(call->answer + call->answer_bytes, bytes, length);
-    call->answer_bytes += length;
-    return length;
+    if (call->is_span)
+        fm_service_gauge_take(&call->line->arriving, !call->arriving, length, fm_cloud_now());
+    call->arriving = call->is_span;
+    const bool taken =
+        call->coding[0] != '\0' ? take_packed(call, bytes, length) : append(call, bytes, length);
+    return taken ? length : 0;
 }
+
+bool fm_cloud_reply_is_whole(const struct fm_cloud_call *call)
+{
+    return !call->answer_is_garbled && (call->unpack == NULL || call->status / 100 != 2 ||
+                                        fm_service_unpack_is_whole(call->unpack));
+}
+
+void fm_cloud_reply_end(struct fm_cloud_call *call)
+{
+    if (call->arriving)
+        fm_service_gauge_end(&call->line->arriving, fm_cloud_now());
+    call->arriving = false;
+    fm_service_unpack_free(call->unpack);
+    call->unpack = NULL;
+}
+
 bool fm_cloud_reply_is_genuine(const struct fm_cloud_call *call)
 {
     uint8_t digest[FM_SERVICE_DIGEST_BYTES];

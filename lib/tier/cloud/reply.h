@@ -12,6 +12,12 @@ void fm_cloud_reply_forget(struct fm_cloud_call *call);
 size_t fm_cloud_reply_header(char *line, size_t size, size_t count, void *context);
 size_t fm_cloud_reply_body(char *bytes, size_t size, size_t count, void *context);
 
+/* Nothing more comes. */
+void fm_cloud_reply_end(struct fm_cloud_call *call);
+
+/* Whether what has come packed could be unpacked, to its end. */
+bool fm_cloud_reply_is_whole(const struct fm_cloud_call *call);
+
 /* Whether the answer is signed with our token's key, as the answer to this very request. */
 bool fm_cloud_reply_is_genuine(const struct fm_cloud_call *call);
 

@@ -36,6 +36,7 @@ static const struct word_row words[] = {
     {"draining", {FM_CLOUD_MOVE, "is going down", "try again later"}},
     {"internal", {FM_CLOUD_AGAIN, "has failed", "look into its log"}},
     {"digest", {FM_CLOUD_AGAIN, "got other data than was sent", "check the network"}},
+    {"encoding", {FM_CLOUD_RESIGN, "does not take a packed body", "update it"}},
     {"storage", {FM_CLOUD_FINISH, "has no room for the program or the shared block", "free some"}},
     {"closed", {FM_CLOUD_FINISH, "has closed the map", "none is needed"}},
 };

@@ -217,11 +217,12 @@ bool fm_cloud_spans_send(struct fm_cloud *cloud, const struct fm_tier_cloud_span
                                           .body_bytes = in_bytes,
                                           .is_span = true,
                                           .most_bytes = out_bytes,
+                                          .out_size = map->out_size,
                                           .seconds = cloud->limits.span_s + 2 * FM_CLOUD_CALL_S}};
     snprintf(flight->call.target, sizeof flight->call.target,
              "/v1/maps/%s/spans/%" PRIu64 "?first=%" PRIu64 "&count=%zu", map->id, span->id,
              span->first, span->count);
-    flight->used = fm_cloud_call_begin(&cloud->line, &flight->call);
+    flight->used = fm_cloud_call_begin(&cloud->line, &flight->call, &map->press);
     map->in_flight += flight->used;
     return flight->used;
 }

@@ -50,6 +50,17 @@ bool fm_cloud_terms_account(const json_t *json, struct fm_tier_cloud_account *ac
     return true;
 }
 
+bool fm_cloud_terms_packs(const json_t *json)
+{
+    const json_t *encodings = json_object_get(json, "encodings");
+    for (size_t i = 0; fm_service_coding_is_there() && i < json_array_size(encodings); i++) {
+        const char *name = json_string_value(json_array_get(encodings, i));
+        if (name != NULL && strcmp(name, FM_SERVICE_CODING) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool fm_cloud_terms_grant(const json_t *json, const struct fm_tier_cloud_map *asked,
                           struct fm_cloud_map *map, struct fm_tier_cloud_grant *grant)
 {

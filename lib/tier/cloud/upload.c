@@ -17,6 +17,7 @@
 #define LANES 4
 #define PART_MOST ((size_t)16 << 20)
 #define RESTARTS 3
+#define PROBE ((size_t)128 << 10) /* the first part, where it is not known whether to pack more */
 #define BYTES_TO_TELL 65536 /* below, the time says more of the latency than of the bandwidth */
 
 struct blob {
@@ -42,7 +43,9 @@ struct upload {
     struct blob *blobs;
     size_t count;
     size_t part_most;
-    uint64_t sent;
+    uint64_t sent, carried; /* of the blobs; by the connections */
+    double begun;
+    struct fm_service_press press;
     struct lane lanes[LANES];
     char *why;
 };
@@ -149,12 +152,29 @@ static bool read_part(struct lane *lane, const void **bytes)
     return true;
 }
 
+/* The first parts of all tell how fast the link is, which decides whether the others are packed. */
+static size_t part_size(const struct upload *upload, uint64_t left)
+{
+    const struct fm_cloud_line *line = &upload->cloud->line;
+    const bool probes = line->packs && line->up_rate <= 0 && left > 8 * PROBE;
+    const size_t most = probes && PROBE < upload->part_most ? PROBE : upload->part_most;
+    return left < most ? (size_t)left : most;
+}
+
+static void take_rate(struct upload *upload, const struct fm_cloud_call *call)
+{
+    struct fm_cloud_line *line = &upload->cloud->line;
+    const double seconds = fm_cloud_now() - upload->begun - line->round_trip;
+    upload->carried += fm_cloud_call_bytes(call);
+    if (upload->carried >= BYTES_TO_TELL)
+        line->up_rate = (double)upload->carried / (seconds > 1e-6 ? seconds : 1e-6);
+}
+
 static bool send_part(struct upload *upload, struct lane *lane)
 {
     const struct blob *blob = lane->blob;
-    const uint64_t left = blob->size - blob->have;
     const void *bytes;
-    lane->part = left < upload->part_most ? (size_t)left : upload->part_most;
+    lane->part = part_size(upload, blob->size - blob->have);
     if (!read_part(lane, &bytes))
         return fm_cloud_say(upload->why, "%.120s cannot be read for the upload; check it",
                             blob->shown);
@@ -162,7 +182,7 @@ static bool send_part(struct upload *upload, struct lane *lane)
         .method = "PUT", .body = bytes, .body_bytes = lane->part, .seconds = FM_CLOUD_PART_S};
     snprintf(lane->call.target, sizeof lane->call.target,
              "/v1/blobs/%s?size=%" PRIu64 "&offset=%" PRIu64, blob->name, blob->size, blob->have);
-    return fm_cloud_call_begin(&upload->cloud->line, &lane->call);
+    return fm_cloud_call_begin(&upload->cloud->line, &lane->call, &upload->press);
 }
 
 /* Takes the next blob into the lane, if there is one. */
@@ -200,6 +220,8 @@ static bool after_part(struct upload *upload, struct lane *lane)
             "%.120s does not arrive whole at the service; check that nobody changes it",
             blob->shown);
     upload->sent += elsewhere ? 0 : lane->part;
+    if (!elsewhere)
+        take_rate(upload, call);
     blob->have = (uint64_t)have;
     const bool complete = !elsewhere && blob->have == blob->size;
     fm_cloud_call_drop(&lane->call);
@@ -259,13 +281,13 @@ bool fm_cloud_upload(struct fm_cloud *cloud, const struct fm_program *program,
     if (good && shared->bytes != NULL)
         good = fm_cloud_shared_wait(shared) ? list_shared(&upload, shared)
                                             : fm_cloud_say(why, "the upload was given up");
-    const double begun = fm_cloud_now();
+    upload.begun = fm_cloud_now();
     good = good && send_blobs(&upload);
-    const double seconds = fm_cloud_now() - begun;
+    const double seconds = fm_cloud_now() - upload.begun;
     end_lanes(&upload);
     free(upload.blobs);
     grant->uploaded += upload.sent;
-    if (upload.sent >= BYTES_TO_TELL && seconds > 0)
-        grant->upload_bytes_per_s = (double)upload.sent / seconds;
+    if (upload.carried >= BYTES_TO_TELL && seconds > 0)
+        grant->upload_bytes_per_s = (double)upload.carried / seconds;
     return good;
 }
