@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "service/coding.h"
 #include "service/receipt.h"
 #include "service/sign.h"
 #include "service/token.h"
@@ -71,6 +72,7 @@ struct cloud_service {
     char end_status[8];
     uint64_t end_computed;
     int end_signal;
+    unsigned rate; /* above 0: packs */
 
     struct blob blobs[BLOBS_MOST];
     size_t blob_count;
@@ -91,7 +93,8 @@ struct request {
     struct cloud_fault fault;
     char method[8], target[512], time[24], nonce[72], digest[80], authorization[128];
     char signature[FM_SERVICE_HEX_BYTES];
-    size_t length;
+    size_t length, carried; /* of the body, and as it came */
+    char coding[16], accept[32];
     uint8_t *body;
     bool expects;
 };
@@ -206,11 +209,15 @@ static void take_line(struct request *request, char *line)
     } rows[] = {{"Fastmap-Time", request->time, sizeof request->time},
                 {"Fastmap-Nonce", request->nonce, sizeof request->nonce},
                 {"Fastmap-Digest", request->digest, sizeof request->digest},
-                {"Authorization", request->authorization, sizeof request->authorization}};
+                {"Authorization", request->authorization, sizeof request->authorization},
+                {"Content-Encoding", request->coding, sizeof request->coding},
+                {"Accept-Encoding", request->accept, sizeof request->accept}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strcasecmp(rows[i].name, line) == 0)
             snprintf(rows[i].to, rows[i].room, "%s", value);
     if (strcasecmp("Content-Length", line) == 0)
+        request->carried = strtoul(value, NULL, 10);
+    if (strcasecmp("Fastmap-Length", line) == 0)
         request->length = strtoul(value, NULL, 10);
     if (strcasecmp("Expect", line) == 0)
         request->expects = true;
@@ -288,12 +295,14 @@ static struct answer refuse(unsigned status, const char *word)
 
 static struct answer on_account(struct cloud_service *service)
 {
+    json_t *encodings = service->rate > 0 ? json_pack("[ss]", "later", FM_SERVICE_CODING) : NULL;
     service->counts.accounts++;
     return (struct answer){
         .status = 200,
-        .json = json_pack("{ss, sI, si, sI, si, s{si, si, si, si, si, si, si, si}}", "account",
-                          "physics", "balance", (json_int_t)(BALANCE - service->spent), "held", 0,
-                          "price", (json_int_t)PRICE, "vcpus", 4, "limits", "span_bytes", 1 << 24,
+        .json = json_pack("{so*, ss, sI, si, sI, si, s{si, si, si, si, si, si, si, si}}",
+                          "encodings", encodings, "account", "physics", "balance",
+                          (json_int_t)(BALANCE - service->spent), "held", 0, "price",
+                          (json_int_t)PRICE, "vcpus", 4, "limits", "span_bytes", 1 << 24,
                           "spans_in_flight", 8, "blob_bytes", 1 << 30, "part_bytes", 1 << 20,
                           "hold_least", 1, "skew_s", 60, "idle_s", 120, "span_s", 20)};
 }
@@ -334,6 +343,7 @@ static struct answer take_part(struct cloud_service *service, struct request *re
     blob->have += request->length;
     service->counts.parts++;
     service->counts.blob_bytes += request->length;
+    service->counts.blob_carried += request->carried;
     hex_of(blob->bytes, blob->have, found);
     if (blob->have == blob->size && strcmp(found, blob->digest) != 0) {
         blob->have = 0;
@@ -482,6 +492,7 @@ static struct answer on_span(struct cloud_service *service, struct request *requ
     for (size_t i = 0; i < service->span_count; i++)
         if (service->spans[i].id == id)
             span = &service->spans[i];
+    service->counts.packed_in += request->coding[0] != '\0';
     if (span != NULL && strcmp(span->digest, request->digest) != 0)
         return refuse(409, "conflict");
     if (request->length != count * service->in_size)
@@ -537,6 +548,8 @@ struct wire {
     char signature[FM_SERVICE_HEX_BYTES];
     uint8_t *body; /* of 4096 bytes more than the answer has */
     size_t bytes;
+    bool is_packed;
+    unsigned rate;
 };
 
 /* name=... in the receipt becomes another value. */
@@ -596,6 +609,27 @@ static void sign_wire(const struct cloud_service *service, const struct request 
         wire->body[wire->bytes / 2] ^= 1;
 }
 
+/* The outputs, where the client takes that and they become fewer. */
+static void pack_wire(struct cloud_service *service, const struct request *request,
+                      struct wire *wire)
+{
+    const enum cloud_fault_kind kind = request->fault.kind;
+    wire->rate = service->rate;
+    if (service->rate == 0 || strcmp(request->accept, FM_SERVICE_CODING) != 0)
+        return;
+    uint8_t *body = calloc(1, wire->bytes + 4096);
+    const size_t packed = fm_service_coding_pack(wire->body, wire->bytes, body, wire->bytes);
+    wire->is_packed = packed > 0 || kind == CLOUD_OTHER_FRAME;
+    if (packed > 0 && kind != CLOUD_OTHER_FRAME) {
+        memcpy(wire->body, body, packed);
+        wire->bytes = packed - (kind == CLOUD_CUT_FRAME ? packed / 2 : 0);
+    }
+    free(body);
+    pthread_mutex_lock(&service->mutex);
+    service->counts.packed_out += wire->is_packed;
+    pthread_mutex_unlock(&service->mutex);
+}
+
 static bool send_wire(struct request *request, const struct wire *wire)
 {
     char headers[2048 + FM_SERVICE_RECEIPT_BYTES];
@@ -606,6 +640,12 @@ static bool send_wire(struct request *request, const struct wire *wire)
     if (kind == CLOUD_REDIRECT)
         length += snprintf(headers + length, sizeof headers - (size_t)length,
                            "Location: https://127.0.0.1:1/v1/account\r\n");
+    if (wire->is_packed)
+        length += snprintf(headers + length, sizeof headers - (size_t)length,
+                           "Content-Encoding: zstd\r\n");
+    if (wire->rate > 0)
+        length += snprintf(headers + length, sizeof headers - (size_t)length,
+                           "Fastmap-Rate: %u\r\n", wire->rate);
     if (wire->receipt[0] != '\0')
         length += snprintf(headers + length, sizeof headers - (size_t)length,
                            "Fastmap-Receipt: %s\r\n", wire->receipt);
@@ -638,6 +678,8 @@ static bool send_answer(struct cloud_service *service, struct request *request,
         snprintf(wire.receipt, sizeof wire.receipt, "%s", answer->receipt);
     spoil_contents(service, request, &wire);
     sign_wire(service, request, answer, &wire);
+    if (answer->is_outputs)
+        pack_wire(service, request, &wire);
     const bool sent = send_wire(request, &wire);
     free(wire.body);
     free(text);
@@ -646,6 +688,37 @@ static bool send_answer(struct cloud_service *service, struct request *request,
 }
 
 /* ---- Connections ------------------------------------------------------------------------------------- */
+
+struct unpacked {
+    uint8_t *bytes;
+    size_t count;
+};
+
+static bool take_unpacked(void *context, const void *bytes, size_t count)
+{
+    struct unpacked *to = context;
+    memcpy(to->bytes + to->count, bytes, count);
+    to->count += count;
+    return true;
+}
+
+/* False: it is no frame of the length that was told. */
+static bool unpack_body(struct request *request)
+{
+    if (request->coding[0] == '\0') {
+        request->length = request->carried;
+        return true;
+    }
+    struct fm_service_unpack *unpack = fm_service_unpack_new(request->length);
+    struct unpacked to = {calloc(1, request->length + 1), 0};
+    const bool whole =
+        fm_service_unpack_feed(unpack, request->body, request->carried, take_unpacked, &to) &&
+        fm_service_unpack_is_whole(unpack);
+    fm_service_unpack_free(unpack);
+    free(request->body);
+    request->body = to.bytes;
+    return whole;
+}
 
 static bool read_body(struct request *request)
 {
@@ -659,10 +732,10 @@ static bool read_body(struct request *request)
     }
     if (request->expects && !write_all(request->ssl, go_on, sizeof go_on - 1))
         return false;
-    request->body = calloc(1, request->length + 1);
+    request->body = calloc(1, request->carried + 1);
     const bool half = kind == CLOUD_CUT_BODY;
-    return read_all(request->ssl, request->body, half ? request->length / 2 : request->length) &&
-           !half;
+    return read_all(request->ssl, request->body, half ? request->carried / 2 : request->carried) &&
+           !half && unpack_body(request);
 }
 
 static void sleep_for(double seconds)
@@ -867,6 +940,11 @@ void cloud_service_clock(struct cloud_service *service, int ahead)
 void cloud_service_cost(struct cloud_service *service, uint64_t element_ns)
 {
     service->element_ns = element_ns;
+}
+
+void cloud_service_pack(struct cloud_service *service, unsigned rate)
+{
+    service->rate = rate;
 }
 
 void cloud_service_forget(struct cloud_service *service)

@@ -37,6 +37,8 @@ enum cloud_fault_kind {
     CLOUD_SHORT_OUTPUTS, /* some outputs are missing, whole and signed */
     CLOUD_LONG_OUTPUTS,  /* there are more than were asked for */
     CLOUD_NO_JSON,       /* signed nonsense */
+    CLOUD_CUT_FRAME,     /* packed outputs whose frame has no end, in an answer that has */
+    CLOUD_OTHER_FRAME,   /* outputs said to be packed that are not */
     CLOUD_RECEIPT,       /* the receipt's word `word` has the value `value` */
     CLOUD_REFUSE,        /* status and word; an unsigned body of JSON */
     CLOUD_REDIRECT,      /* to another address */
@@ -61,9 +63,11 @@ typedef int cloud_compute(const void *in, void *out, uint64_t index);
 /* What has happened. */
 struct cloud_counts {
     unsigned connections, requests, accounts, manifests, parts, opens, closes;
-    unsigned spans;    /* requests */
-    unsigned computed; /* spans that were computed and charged, once each */
-    uint64_t blob_bytes;
+    unsigned spans;                 /* requests */
+    unsigned computed;              /* spans that were computed and charged, once each */
+    uint64_t blob_bytes;            /* of parts, unpacked */
+    uint64_t blob_carried;          /* as they came */
+    unsigned packed_in, packed_out; /* spans whose inputs came packed, whose outputs went so */
     unsigned bad_signatures;
     int64_t spent;
 };
@@ -86,6 +90,10 @@ void cloud_service_clock(struct cloud_service *service, int ahead);
 
 /* CPU time that an element is said to take, and what the map may have; 0: what is asked. */
 void cloud_service_cost(struct cloud_service *service, uint64_t element_ns);
+
+/* From the next account call on, bodies may be packed, and inputs are said to come with so many bytes a
+   second; 0: as at first, neither. */
+void cloud_service_pack(struct cloud_service *service, unsigned rate);
 
 /* Forgets programs and blobs, or the map. */
 void cloud_service_forget(struct cloud_service *service);

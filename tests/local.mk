@@ -141,8 +141,11 @@ tests_test_cloud_SOURCES = tests/test_cloud.c tests/cloud_service.c tests/cloud_
 tests_test_cloud_CFLAGS = $(AM_CFLAGS) $(LIBSSL_CFLAGS) $(CLOUD_CFLAGS) -pthread
 tests_test_cloud_LDADD = $(test_public) libfastmap-service.la $(LIBSSL_LIBS) $(CLOUD_LIBS) $(OPENSSL_LIBS)
 if HAVE_CUNIT
-check_PROGRAMS += tests/test_cloud
-TESTS += tests/test_cloud
+tests_test_cloud_packed_SOURCES = tests/test_cloud_packed.c tests/cloud_service.c tests/cloud_service.h
+tests_test_cloud_packed_CFLAGS = $(tests_test_cloud_CFLAGS)
+tests_test_cloud_packed_LDADD = $(tests_test_cloud_LDADD)
+check_PROGRAMS += tests/test_cloud tests/test_cloud_packed
+TESTS += tests/test_cloud tests/test_cloud_packed
 endif
 endif
 if HAVE_FORTRAN

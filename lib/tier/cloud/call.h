@@ -63,7 +63,7 @@ struct fm_cloud_call {
     char signature[FM_SERVICE_HEX_BYTES]; /* of the request */
     char answer_signature[FM_SERVICE_HEX_BYTES];
     char coding[16]; /* of the answer; "": none */
-    char rate[24];  /* of Fastmap-Rate */
+    char rate[24];   /* of Fastmap-Rate */
     struct fm_service_unpack *unpack;
     size_t answer_room;
     double begun, moved; /* this attempt; when bytes moved last */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What comes as the answer to an attempt: the headers that matter, each once, and the body, unpacked where it
- * is packed, and no longer than it may be. Whether the answer is genuine: its signature covers status, body and receipt, and the request that
- * it answers.
+ * is packed, and no longer than it may be. Whether the answer is genuine: its signature covers status, body
+ * and receipt, and the request that it answers.
  */
 #include "tier/cloud/reply.h"
 
@@ -144,10 +144,10 @@ size_t fm_cloud_reply_body(char *bytes, size_t size, size_t count, void *context
     return taken ? length : 0;
 }
 
-bool fm_cloud_reply_is_whole(const struct fm_cloud_call *call)
+bool fm_cloud_reply_is_garbled(const struct fm_cloud_call *call, bool complete)
 {
-    return !call->answer_is_garbled && (call->unpack == NULL || call->status / 100 != 2 ||
-                                        fm_service_unpack_is_whole(call->unpack));
+    return call->answer_is_garbled ||
+           (complete && call->unpack != NULL && !fm_service_unpack_is_whole(call->unpack));
 }
 
 void fm_cloud_reply_end(struct fm_cloud_call *call)

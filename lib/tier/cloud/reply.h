@@ -15,8 +15,8 @@ size_t fm_cloud_reply_body(char *bytes, size_t size, size_t count, void *context
 /* Nothing more comes. */
 void fm_cloud_reply_end(struct fm_cloud_call *call);
 
-/* Whether what has come packed could be unpacked, to its end. */
-bool fm_cloud_reply_is_whole(const struct fm_cloud_call *call);
+/* Whether what has come packed cannot be unpacked; where all has come, to its end. */
+bool fm_cloud_reply_is_garbled(const struct fm_cloud_call *call, bool complete);
 
 /* Whether the answer is signed with our token's key, as the answer to this very request. */
 bool fm_cloud_reply_is_genuine(const struct fm_cloud_call *call);
