@@ -14,7 +14,7 @@ fortran_tests = tests/test_fortran
 service_tests = tests/fastmapd/test_ledger tests/fastmapd/test_parts tests/fuzz/test_fuzz_target \
     tests/fuzz/test_fuzz_terms tests/fuzz/test_fuzz_daemon
 service_scripts = tests/fastmapd/daemon.sh tests/fastmapd/hostile.sh tests/fastmapd/protocol.sh \
-    tests/fastmapd/ledger_postgres.sh tests/fastmapd/balancer.sh
+    tests/fastmapd/ledger_postgres.sh tests/fastmapd/balancer.sh tests/fastmapd/packed.sh
 shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh tests/slurm.sh
 installed_tests = tests/exports.sh tests/install.sh tests/worker.sh tests/program.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
