@@ -74,8 +74,7 @@ static int run_one(struct fmd_sql *sql, struct work *work)
     return rc == 0 ? fmd_sql(sql, "RELEASE work", "") : rc;
 }
 
-/* All work of a batch that can be done together. Where it cannot, somebody's is at fault: then each by
-   itself. */
+/* All work of a batch that can be done together. */
 static int run_joined(struct fmd_sql *sql, struct work *batch)
 {
     void *arguments[BATCH_MOST];
@@ -87,27 +86,17 @@ static int run_joined(struct fmd_sql *sql, struct work *batch)
             arguments[count++] = work->argument;
             work->rc = 0;
         }
-    if (count == 0)
-        return 0;
-    int rc = fmd_sql(sql, "SAVEPOINT joined", "");
-    if (rc != 0)
-        return rc;
-    const int joined = join(sql, arguments, count);
-    if (joined == FMD_SQL_AWAY)
-        return joined;
-    if (joined != 0 && (rc = fmd_sql(sql, "ROLLBACK TO joined", "")) == 0)
-        for (struct work *work = batch; work != NULL && rc == 0; work = work->next)
-            rc = work->join != NULL ? run_one(sql, work) : 0;
-    return rc == 0 ? fmd_sql(sql, "RELEASE joined", "") : rc;
+    return count > 0 ? join(sql, arguments, count) : 0;
 }
 
-static int run_transaction(struct fmd_sql *sql, struct work *batch)
+/* together: whoever can is joined to others; a failure may then be that of any of them. */
+static int run_transaction(struct fmd_sql *sql, struct work *batch, bool together)
 {
     int rc = fmd_sql_begin(sql, true);
-    if (rc == 0)
+    if (rc == 0 && together)
         rc = run_joined(sql, batch);
     for (struct work *work = batch; work != NULL && rc == 0; work = work->next)
-        rc = work->run != NULL ? run_one(sql, work) : 0;
+        rc = work->run != NULL || !together ? run_one(sql, work) : 0;
     if (rc == 0)
         rc = fmd_sql_commit(sql);
     if (rc != 0)
@@ -122,16 +111,23 @@ static int64_t now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* A commit that fails takes everybody's work with it. Where the database went away before, all of it is done
-   again when it is back. */
+/* Together; where somebody's work fails, all of it again, each by itself. Where the database went away,
+   all of it again when it is back. A commit that fails takes everybody's work with it. */
 static void run_batch(struct fmd_sql *sql, struct work *batch)
 {
     static const struct timespec nap = {0, 50000000};
     const int64_t end_ns = now_ns() + PATIENCE_NS;
+    bool together = true;
     int rc;
-    while ((rc = run_transaction(sql, batch)) == FMD_SQL_AWAY && now_ns() < end_ns) {
-        nanosleep(&nap, NULL);
-        fmd_sql_revive(sql);
+    while ((rc = run_transaction(sql, batch, together)) != 0 && rc != FMD_SQL_UNKNOWN) {
+        const bool away = rc == FMD_SQL_AWAY;
+        if (away ? now_ns() > end_ns : !together)
+            break;
+        together = together && away;
+        if (away) {
+            nanosleep(&nap, NULL);
+            fmd_sql_revive(sql);
+        }
     }
     for (struct work *work = batch; work != NULL && rc != 0; work = work->next) {
         work->rc = rc == FMD_SQL_UNKNOWN ? FMD_LEDGER_AWAY : rc;
@@ -231,13 +227,14 @@ int fmd_ledger_note(struct fmd_sql *sql, const struct fmd_transfer *transfer)
                    transfer->kind, transfer->map, transfer->span, transfer->note);
 }
 
+/* The cast says that a parameter which stands alone is no smaller number. */
 int fmd_ledger_shift(struct fmd_sql *sql, int64_t from, int64_t to, int64_t nano)
 {
-    const int rc =
-        fmd_sql(sql, "UPDATE books SET taken = taken + ? WHERE id = ?", "ii", nano, from);
-    return rc != 0
-               ? rc
-               : fmd_sql(sql, "UPDATE books SET given = given + ? WHERE id = ?", "ii", nano, to);
+    return fmd_sql(sql,
+                   "UPDATE books SET taken = taken + CASE WHEN id = ?1 THEN CAST(?3 AS BIGINT) "
+                   "ELSE 0 END, given = given + CASE WHEN id = ?2 THEN CAST(?3 AS BIGINT) ELSE 0 "
+                   "END WHERE id IN (?1, ?2)",
+                   "iii", from, to, nano);
 }
 
 int fmd_ledger_move(struct fmd_sql *sql, const struct fmd_transfer *transfer)

@@ -3,8 +3,9 @@
 # A PostgreSQL server of a test's own, after tap.sh: in $tap_scratch/postgres, over a socket there and no port, run by an
 # unprivileged user. $postgres is its address.
 
-postgres_bin=$(for bin in /usr/lib/postgresql/*/bin "$(pg_config --bindir 2>/dev/null)" "$(dirname "$(command -v postgres)")"; do
-    [ ! -x "$bin/initdb" ] || echo "$bin"
+# Debian's newest, or the one that is on the path, if it is whole.
+postgres_bin=$(for bin in "$(dirname "$(command -v postgres)")" /usr/lib/postgresql/*/bin; do
+    [ ! -x "$bin/initdb" ] || [ ! -x "$bin/pg_ctl" ] || [ ! -x "$bin/psql" ] || echo "$bin"
 done | tail -n 1)
 postgres_data=$tap_scratch/postgres
 postgres="postgresql:///postgres?host=$postgres_data&user=fastmap"
