@@ -17,6 +17,7 @@
 #include "money.h"
 #include "state.h"
 #include "text.h"
+#include "tokens.h"
 
 int fmd_command_fail(void)
 {
@@ -150,6 +151,23 @@ static const struct {
     {"revoke", "revoke TOKEN-ID", 1, take_back},
 };
 
+/* The ledger is not as it was: what the daemon knows of tokens is to be asked for again. */
+static int tell_daemon(const struct fmd_config *config)
+{
+    struct fmd_tokens *tokens;
+    int folder;
+    int rc = fmd_state_open(config, &folder);
+    if (rc != 0)
+        return rc;
+    rc = fmd_tokens_open(folder, &tokens);
+    close(folder);
+    if (rc != 0)
+        return rc;
+    atomic_fetch_add(&tokens->changes, 1);
+    fmd_tokens_close(tokens);
+    return 0;
+}
+
 static int usage(void)
 {
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
@@ -175,7 +193,7 @@ int fmd_command_account(const struct fmd_config *config, int argc, char **argv)
         return fmd_command_fail();
     const int rc = verbs[i].run(ledger, argv, &said);
     fmd_ledger_close(ledger);
-    return rc == 0 ? 0 : fmd_command_fail();
+    return rc == 0 && tell_daemon(config) == 0 ? 0 : fmd_command_fail();
 }
 
 /* ---- audit and status -------------------------------------------------------------------------------- */

@@ -38,6 +38,7 @@ libfastmapd_la_SOURCES = \
 	launchers/fastmapd/target.c launchers/fastmapd/target.h \
 	launchers/fastmapd/terms.c launchers/fastmapd/terms.h \
 	launchers/fastmapd/text.c launchers/fastmapd/text.h \
+	launchers/fastmapd/tokens.c launchers/fastmapd/tokens.h \
 	launchers/fastmapd/watch.c launchers/fastmapd/watch.h
 if HAVE_LIBPQ
 libfastmapd_la_SOURCES += launchers/fastmapd/sql_postgres.c

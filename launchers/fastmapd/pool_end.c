@@ -52,6 +52,7 @@ void fmd_worker_finish(struct fmd_worker *worker, const struct fmd_span_result *
 {
     struct fmd_span *span = worker->span;
     const uint64_t queued_ns = span->result.queued_ns;
+    fmd_span_take(span);
     span->result = *result;
     span->result.queued_ns = queued_ns;
     span->result.wall_ns = fm_base_now_ns() - worker->since_ns;
@@ -192,6 +193,7 @@ static void close_worker(struct fmd_worker *worker)
         fmd_worker_forget_fd(pool, worker->output_fd);
         close(worker->output_fd);
     }
+    fmd_desk_free(worker->desk);
     pool->slot_taken[worker->slot] = false;
     pool->worker_count--;
     fmd_map_drop(worker->map);

@@ -17,7 +17,8 @@
 #include "program/channel.h"
 #include "sandbox.h"
 
-#define FMD_POOL_TEXT 384 /* bytes of a worker's output that are kept for a sentence */
+#define FMD_POOL_TEXT 384          /* bytes of a worker's output that are kept for a sentence */
+#define FMD_POOL_SMALL (16u << 10) /* bytes of inputs and outputs of a span that is copied */
 
 enum fmd_worker_state {
     FMD_WORKER_STARTING, /* until HELLO */
@@ -38,7 +39,9 @@ struct fmd_buffer {
 struct fmd_span {
     struct fmd_span *next, *previous; /* in its map's queue */
     struct fmd_map *map;
-    struct fmd_buffer *buffer;
+    struct fmd_buffer *buffer; /* of a small span: the worker's, while it has one */
+    char *small;               /* inputs and outputs of a small span; NULL: they are in `buffer` */
+    uint64_t bytes;            /* that it takes of the budget, beside a buffer */
     struct fm_wire_worker_span wire;
     uint64_t grant_ns;
     bool is_out;           /* committed, and done() not called yet */
@@ -62,7 +65,8 @@ struct fmd_worker {
     char text[FMD_POOL_TEXT];
     size_t text_bytes;
     struct fmd_span *span;
-    uint64_t buffer;    /* number of what it has mapped; 0: nothing */
+    struct fmd_buffer *desk; /* its own memory for small spans; NULL: it has had none */
+    uint64_t buffer;         /* number of what it has mapped; 0: nothing */
     uint64_t since_ns;  /* in this state */
     uint64_t billed_ns; /* of its CPU time */
     uint64_t check_ns;  /* when to look at it next */
@@ -209,7 +213,12 @@ void fmd_span_unqueue(struct fmd_span *span);
 /* Its result stands: done() is due. */
 void fmd_span_finish(struct fmd_span *span);
 
+/* A small span's inputs go to the worker's desk, and its outputs come from there. False: no memory. */
+bool fmd_span_lay(struct fmd_worker *worker, struct fmd_span *span);
+void fmd_span_take(struct fmd_span *span);
+
 void fmd_buffer_free(struct fmd_pool *pool, struct fmd_buffer *buffer);
+void fmd_desk_free(struct fmd_buffer *desk);
 
 /* ---- pool_map.c, with the mutex ---- */
 

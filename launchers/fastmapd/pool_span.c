@@ -4,6 +4,9 @@
  * that a worker can neither shrink it under us nor let it grow. A worker gets it with the span, and maps it
  * in place of the one before: so any worker can take any span, and nothing is copied. A map's memory is
  * used for its later spans and never for another map: what a worker still has mapped is its own map's.
+ *
+ * To map other memory costs a worker as much as to copy some ten KiB. So a small span lies in memory of
+ * fastmapd alone, and is copied to and from a desk, which its worker maps once.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,14 +23,19 @@
 
 /* ---- Memory ---- */
 
-void fmd_buffer_free(struct fmd_pool *pool, struct fmd_buffer *buffer)
+static void free_memory(struct fmd_buffer *buffer)
 {
-    pool->spans_bytes -= buffer->bytes;
     if (buffer->memory != NULL)
         munmap(buffer->memory, buffer->bytes);
     if (buffer->fd >= 0)
         close(buffer->fd);
     free(buffer);
+}
+
+void fmd_buffer_free(struct fmd_pool *pool, struct fmd_buffer *buffer)
+{
+    pool->spans_bytes -= buffer->bytes;
+    free_memory(buffer);
 }
 
 static bool map_memory(struct fmd_buffer *buffer)
@@ -45,20 +53,31 @@ static bool map_memory(struct fmd_buffer *buffer)
     return true;
 }
 
-static struct fmd_buffer *new_buffer(struct fmd_pool *pool, uint64_t bytes)
+static struct fmd_buffer *make_memory(struct fmd_pool *pool, uint64_t bytes)
 {
-    if (bytes > pool->config.spans_bytes || pool->spans_bytes > pool->config.spans_bytes - bytes)
-        return NULL;
     struct fmd_buffer *buffer = calloc(1, sizeof *buffer);
     if (buffer == NULL)
         return NULL;
     buffer->bytes = bytes;
     buffer->number = ++pool->turns;
-    pool->spans_bytes += bytes;
     if (map_memory(buffer))
         return buffer;
-    fmd_buffer_free(pool, buffer);
+    free_memory(buffer);
     return NULL;
+}
+
+static bool fits(const struct fmd_pool *pool, uint64_t bytes)
+{
+    return bytes <= pool->config.spans_bytes &&
+           pool->spans_bytes <= pool->config.spans_bytes - bytes;
+}
+
+static struct fmd_buffer *new_buffer(struct fmd_pool *pool, uint64_t bytes)
+{
+    struct fmd_buffer *buffer = fits(pool, bytes) ? make_memory(pool, bytes) : NULL;
+    if (buffer != NULL)
+        pool->spans_bytes += bytes;
+    return buffer;
 }
 
 /* A free one that is large enough and not far too large. */
@@ -124,12 +143,70 @@ static bool lay_out(const struct fm_wire_worker_load *load, struct fm_wire_worke
     return true;
 }
 
+/* ---- Small spans ---- */
+
+/* With what is free in all maps given up, if need be. */
+static bool find_small(struct fmd_map *map, struct fmd_span *span, uint64_t bytes)
+{
+    struct fmd_pool *pool = map->pool;
+    if (!fits(pool, bytes))
+        for (struct fmd_map *other = pool->maps; other != NULL; other = other->next)
+            free_buffers(other);
+    span->small = fits(pool, bytes) ? malloc(bytes) : NULL;
+    span->bytes = span->small != NULL ? bytes : 0;
+    pool->spans_bytes += span->bytes;
+    return span->small != NULL;
+}
+
+bool fmd_span_lay(struct fmd_worker *worker, struct fmd_span *span)
+{
+    const struct fmd_map *map = span->map;
+    if (span->small == NULL)
+        return true;
+    if (worker->desk == NULL)
+        worker->desk = make_memory(map->pool, FM_WIRE_WORKER_CONTROL + FMD_POOL_SMALL);
+    if (worker->desk == NULL)
+        return false;
+    span->buffer = worker->desk;
+    if (map->load.in_size > 0)
+        memcpy(span->buffer->memory + span->wire.in_offset, fmd_span_in(span),
+               span->wire.count * map->load.in_size);
+    return true;
+}
+
+void fmd_span_take(struct fmd_span *span)
+{
+    const struct fmd_map *map = span->map;
+    if (span->small == NULL || span->buffer == NULL)
+        return;
+    memcpy(span->small + (span->wire.out_offset - FM_WIRE_WORKER_CONTROL),
+           span->buffer->memory + span->wire.out_offset, span->wire.count * map->load.out_size);
+    span->buffer = NULL;
+}
+
+void fmd_desk_free(struct fmd_buffer *desk)
+{
+    if (desk != NULL)
+        free_memory(desk);
+}
+
 /* ---- A span's life ---- */
+
+static bool find_memory(struct fmd_map *map, struct fmd_span *span, uint64_t bytes)
+{
+    if (map->closed)
+        return false;
+    if (bytes <= FM_WIRE_WORKER_CONTROL + FMD_POOL_SMALL)
+        return find_small(map, span, bytes - FM_WIRE_WORKER_CONTROL);
+    span->buffer = find_buffer(map, bytes);
+    return span->buffer != NULL;
+}
 
 struct fmd_span *fmd_span_reserve(struct fmd_map *map, uint64_t first, uint64_t count)
 {
     struct fmd_pool *pool = map->pool;
     uint64_t bytes;
+    bool found = false;
     struct fmd_span *span = calloc(1, sizeof *span);
     if (span == NULL)
         return NULL;
@@ -138,26 +215,31 @@ struct fmd_span *fmd_span_reserve(struct fmd_map *map, uint64_t first, uint64_t 
     span->wire.count = count;
     if (lay_out(&map->load, &span->wire, &bytes)) {
         pthread_mutex_lock(&pool->mutex);
-        span->buffer = map->closed ? NULL : find_buffer(map, bytes);
-        if (span->buffer != NULL)
-            map->references++;
+        found = find_memory(map, span, bytes);
+        map->references += found;
         pthread_mutex_unlock(&pool->mutex);
     }
-    if (span->buffer == NULL) {
+    if (!found) {
         free(span);
         return NULL;
     }
     return span;
 }
 
+static char *place(const struct fmd_span *span, uint64_t offset)
+{
+    return span->small != NULL ? span->small + (offset - FM_WIRE_WORKER_CONTROL)
+                               : span->buffer->memory + offset;
+}
+
 void *fmd_span_in(const struct fmd_span *span)
 {
-    return span->map->load.in_size > 0 ? span->buffer->memory + span->wire.in_offset : NULL;
+    return span->map->load.in_size > 0 ? place(span, span->wire.in_offset) : NULL;
 }
 
 const void *fmd_span_out(const struct fmd_span *span)
 {
-    return span->map->load.out_size > 0 ? span->buffer->memory + span->wire.out_offset : NULL;
+    return span->map->load.out_size > 0 ? place(span, span->wire.out_offset) : NULL;
 }
 
 void fmd_span_queue(struct fmd_span *span)
@@ -165,6 +247,8 @@ void fmd_span_queue(struct fmd_span *span)
     struct fmd_map *map = span->map;
     if (map->sharer->queued + map->sharer->running == 0)
         fmd_turn_join(map->pool, map->sharer);
+    if (span->small != NULL)
+        span->buffer = NULL; /* the desk of a worker that is no more */
     span->next = NULL;
     span->previous = map->last;
     *(map->last != NULL ? &map->last->next : &map->first) = span;
@@ -229,7 +313,10 @@ void fmd_span_release(struct fmd_span *span)
     if (span->is_out)
         abort(); /* a worker writes to it: better no service than one that mixes up memory */
     pthread_mutex_lock(&pool->mutex);
-    give_back(map, span->buffer);
+    if (span->small == NULL)
+        give_back(map, span->buffer);
+    pool->spans_bytes -= span->bytes;
+    free(span->small);
     free(span);
     fmd_map_drop(map);
     pthread_mutex_unlock(&pool->mutex);

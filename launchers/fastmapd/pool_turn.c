@@ -46,13 +46,19 @@ static bool can_be_given(const struct fmd_map *map)
     return map->queued > 0 && map->idle > 0 && may_run(map->pool, map->sharer);
 }
 
+static bool has_mapped(const struct fmd_worker *worker, const struct fmd_span *span)
+{
+    const struct fmd_buffer *buffer = span->small != NULL ? worker->desk : span->buffer;
+    return buffer != NULL && worker->buffer == buffer->number;
+}
+
 /* The one that has mapped the span's memory already, else any. */
 static struct fmd_worker *find_idle(const struct fmd_map *map)
 {
     struct fmd_worker *found = NULL;
     for (struct fmd_worker *worker = map->pool->workers; worker != NULL; worker = worker->next)
         if (worker->map == map && worker->state == FMD_WORKER_IDLE &&
-            (found == NULL || worker->buffer == map->first->buffer->number))
+            (found == NULL || has_mapped(worker, map->first)))
             found = worker;
     return found;
 }

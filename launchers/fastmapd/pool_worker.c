@@ -111,7 +111,7 @@ bool fmd_worker_give(struct fmd_worker *worker, struct fmd_span *span)
 {
     struct fmd_map *map = worker->map;
     struct fmd_pool *pool = map->pool;
-    if (!send_span(worker, span)) {
+    if (!fmd_span_lay(worker, span) || !send_span(worker, span)) {
         fmd_worker_end(worker, FMD_SPAN_LOST, "the worker has gone");
         return false;
     }

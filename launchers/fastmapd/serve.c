@@ -89,6 +89,16 @@ static void close_ledger(struct daemon *d)
     fmd_ledger_close(d->service.ledger);
 }
 
+static int open_tokens(struct daemon *d)
+{
+    return fmd_tokens_open(d->folder, &d->service.tokens);
+}
+
+static void close_tokens(struct daemon *d)
+{
+    fmd_tokens_close(d->service.tokens);
+}
+
 static int open_store(struct daemon *d)
 {
     char path[FMD_CONFIG_TEXT + 16];
@@ -223,11 +233,12 @@ static const struct {
     int (*open)(struct daemon *d);
     void (*close)(struct daemon *d);
 } steps[] = {
-    {open_state, close_state},   {open_certificate, close_certificate},
-    {open_ledger, close_ledger}, {open_store, close_store},
-    {open_pool, close_pool},     {open_door, close_door},
-    {open_lease, close_lease},   {open_watch, close_watch},
-    {open_server, close_server}, {open_control, close_control},
+    {open_state, close_state},     {open_certificate, close_certificate},
+    {open_ledger, close_ledger},   {open_tokens, close_tokens},
+    {open_store, close_store},     {open_pool, close_pool},
+    {open_door, close_door},       {open_lease, close_lease},
+    {open_watch, close_watch},     {open_server, close_server},
+    {open_control, close_control},
 };
 
 enum { STEPS = sizeof steps / sizeof steps[0] };

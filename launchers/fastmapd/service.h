@@ -15,6 +15,7 @@
 #include "pool.h"
 #include "replay.h"
 #include "store.h"
+#include "tokens.h"
 #include "watch.h"
 
 struct fmd_maps;
@@ -22,6 +23,7 @@ struct fmd_maps;
 struct fmd_service {
     const struct fmd_config *config;
     struct fmd_ledger *ledger;
+    struct fmd_tokens *tokens;
     struct fmd_store *store;
     struct fmd_pool *pool;
     struct fmd_maps *maps;

@@ -22,7 +22,7 @@
 struct fmd_watch {
     int64_t seconds[FMD_PHASES], whole_s;
     pthread_t thread;
-    pthread_mutex_t mutex; /* protects what follows, and the links */
+    pthread_mutex_t mutex; /* protects what follows */
     pthread_cond_t ended;
     bool ends;
     struct fmd_link *first;
@@ -37,18 +37,29 @@ static int64_t now_ns(void)
 
 /* ---- The thread ---------------------------------------------------------------------------------------- */
 
-static void look(struct fmd_watch *watch)
+static void look_at(struct fmd_link *link, int64_t now)
 {
     static const char *const names[FMD_PHASES] = {"headers", "body", "work", "answer", "keep"};
-    const int64_t now = now_ns();
-    for (struct fmd_link *link = watch->first; link != NULL; link = link->next) {
-        if (link->phase == FMD_PHASE_WORK || (link->phase_end_ns > now && link->whole_end_ns > now))
-            continue;
+    pthread_mutex_lock(&link->mutex);
+    const enum fmd_phase phase = link->phase;
+    const bool late =
+        phase != FMD_PHASE_WORK && (link->phase_end_ns <= now || link->whole_end_ns <= now);
+    if (late) {
         shutdown(link->fd, SHUT_RDWR);
         link->phase_end_ns = link->whole_end_ns = NEVER;
-        fmd_metrics_add(FMD_METRIC_deadlines, link->phase != FMD_PHASE_KEEP);
-        fmd_log(FMD_LOG_DEBUG, "deadline", "phase=%s", names[link->phase]);
     }
+    pthread_mutex_unlock(&link->mutex);
+    if (late) {
+        fmd_metrics_add(FMD_METRIC_deadlines, phase != FMD_PHASE_KEEP);
+        fmd_log(FMD_LOG_DEBUG, "deadline", "phase=%s", names[phase]);
+    }
+}
+
+static void look(struct fmd_watch *watch)
+{
+    const int64_t now = now_ns();
+    for (struct fmd_link *link = watch->first; link != NULL; link = link->next)
+        look_at(link, now);
 }
 
 static void *run(void *argument)
@@ -101,7 +112,7 @@ void fmd_watch_stop(struct fmd_watch *watch)
 /* ---- Links -----------------------------------------------------------------------------------------------
    */
 
-/* What a phase means for the deadlines; the mutex is held. */
+/* What a phase means for the deadlines; the link's mutex is held. */
 static void enter(struct fmd_watch *watch, struct fmd_link *link, enum fmd_phase phase)
 {
     const int64_t now = now_ns();
@@ -125,8 +136,9 @@ struct fmd_link *fmd_watch_add(struct fmd_watch *watch, int fd)
     if (link == NULL)
         return NULL;
     link->fd = fd;
-    pthread_mutex_lock(&watch->mutex);
+    pthread_mutex_init(&link->mutex, NULL);
     enter(watch, link, FMD_PHASE_HEADERS);
+    pthread_mutex_lock(&watch->mutex);
     link->next = watch->first;
     link->before = &watch->first;
     if (link->next != NULL)
@@ -143,12 +155,14 @@ void fmd_watch_remove(struct fmd_watch *watch, struct fmd_link *link)
     if (link->next != NULL)
         link->next->before = link->before;
     pthread_mutex_unlock(&watch->mutex);
+    pthread_mutex_destroy(&link->mutex);
+    explicit_bzero(&link->token, sizeof link->token);
     free(link);
 }
 
 void fmd_watch_enter(struct fmd_watch *watch, struct fmd_link *link, enum fmd_phase phase)
 {
-    pthread_mutex_lock(&watch->mutex);
+    pthread_mutex_lock(&link->mutex);
     enter(watch, link, phase);
-    pthread_mutex_unlock(&watch->mutex);
+    pthread_mutex_unlock(&link->mutex);
 }

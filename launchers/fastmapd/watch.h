@@ -16,8 +16,11 @@
 #ifndef FMD_WATCH_H
 #define FMD_WATCH_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "ledger.h"
 
 enum fmd_phase {
     FMD_PHASE_HEADERS,
@@ -32,11 +35,17 @@ struct fmd_watch;
 
 struct fmd_link {
     int fd;
-    bool trusted; /* a request over it was well signed; its own thread's */
-    /* Protected by the watch's mutex. */
+    /* Its own thread's: */
+    bool trusted;           /* a request over it was well signed, */
+    struct fmd_token token; /* by whom, */
+    uint64_t changes;       /* how often tokens had changed when that was looked up, */
+    int64_t known_ns;       /* and when: tokens.h */
+    /* Protects the three lines that follow; its own, since each request comes here five times, and all
+       connections would meet at one of the watch's. */
+    pthread_mutex_t mutex;
     enum fmd_phase phase;
     int64_t phase_end_ns, whole_end_ns, since_ns;
-    struct fmd_link *next, **before;
+    struct fmd_link *next, **before; /* the watch's mutex protects the list; before a link's own */
 };
 
 /* Seconds for each phase (WORK is ignored) and for the whole. NULL: no memory or thread. */

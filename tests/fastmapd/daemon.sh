@@ -71,6 +71,34 @@ use "$token"
 expect_text "a new account is known at once" "$(balance)" 1000000
 admin account revoke "$id"
 expect_text "a revoked token is unknown at once" "$(refusal GET /v1/account)" "401 signature"
+
+# The second request over a connection is held back, by a fifo for its body, until the token is revoked.
+token=$(admin account token bio)
+use "$token"
+signed() {
+    time=$(date +%s) nonce=$(openssl rand -hex 16) body_digest=$(printf x | sha256)
+    signature=$(printf '%s\n' fastmap-request-1 POST /v1/programs "$body_digest" "$time" "$nonce" | hmac)
+    printf '%s\n' "url = $FASTMAP_URL/v1/programs" 'request = POST' "header = \"Fastmap-Time: $time\"" \
+        "header = \"Fastmap-Nonce: $nonce\"" "header = \"Fastmap-Digest: $body_digest\"" \
+        "header = \"Authorization: Fastmap $id $signature\"" 'header = "Transfer-Encoding:"' \
+        'header = "Content-Length: 1"' "upload-file = $1" "output = answer-$2" "cacert = $FASTMAP_CERTIFICATE" \
+        'write-out = "%{http_code} %{num_connects}\n"' silent
+}
+mkfifo later
+{ signed x-file 1 && echo next && signed later 2; } >two.curl
+printf x >x-file
+curl --config two.curl >codes &
+waiting=$!
+tries=0
+while [ ! -s answer-1 ] && [ $tries -lt 200 ]; do
+    sleep 0.02
+    tries=$((tries + 1))
+done
+admin account revoke "$id"
+printf x >later
+wait "$waiting"
+expect_text "over a connection that had proved itself, too" "$(tail -n 1 codes)" "401 0"
+expect_text "whose first request was answered" "$(head -n 1 codes)" "200 1"
 token=$(admin account token bio --token-vcpus 1 --day 0.0005)
 
 # ---- Maps and money -------------------------------------------------------------------------------------------
