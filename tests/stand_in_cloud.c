@@ -32,9 +32,11 @@ struct fm_cloud {
     int answered;
     int busy;
     bool open;
+    bool rests;
     bool woken;
     bool ending;
     int spans;
+    int64_t before; /* spent when the map was opened or taken up */
     pthread_t threads[VCPUS_MOST];
 };
 
@@ -88,7 +90,7 @@ static void compute(const struct fm_cloud *cloud, struct item *item)
         atomic_fetch_add(&stand_in.spent, stand_in.price / 1000);
     }
     answer->cpu_s = now() - begun;
-    answer->spent = atomic_load(&stand_in.spent);
+    answer->spent = atomic_load(&stand_in.spent) - cloud->before;
 }
 
 static void answer_item(struct fm_cloud *cloud, struct item *item)
@@ -172,9 +174,25 @@ static struct fm_cloud *connect_to(const struct fm_tier_cloud_service *service,
     return cloud;
 }
 
+static struct fm_tier_cloud_grant granted(const struct fm_tier_cloud_map *map)
+{
+    const int vcpus = map->vcpus < stand_in.vcpus ? map->vcpus : stand_in.vcpus;
+    return (struct fm_tier_cloud_grant){
+        .vcpus = vcpus, .hold = map->budget, .span_bytes = 1 << 20, .spans_in_flight = 256};
+}
+
 static bool open_map(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map,
                      struct fm_tier_cloud_grant *grant, char why[FM_TIER_CLOUD_WHY])
 {
+    if (cloud->rests && cloud->map.function == map->function) {
+        cloud->rests = false;
+        cloud->before = atomic_load(&stand_in.spent);
+        *grant = granted(&cloud->map);
+        return true;
+    }
+    if (cloud->rests)
+        atomic_fetch_add(&stand_in.closes, 1);
+    cloud->rests = false;
     atomic_fetch_add(&stand_in.opens, 1);
     if (stand_in.fault == STAND_IN_OPENS_NOT) {
         (void)snprintf(why, FM_TIER_CLOUD_WHY, "the balance is used up: add credit");
@@ -189,10 +207,9 @@ static bool open_map(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map
     cloud->map = *map;
     cloud->open = true;
     cloud->spans = 0;
+    cloud->before = atomic_load(&stand_in.spent);
     atomic_store(&stand_in.budget, map->budget);
-    const int vcpus = map->vcpus < stand_in.vcpus ? map->vcpus : stand_in.vcpus;
-    *grant = (struct fm_tier_cloud_grant){
-        .vcpus = vcpus, .hold = map->budget, .span_bytes = 1 << 20, .spans_in_flight = 256};
+    *grant = granted(map);
     return true;
 }
 
@@ -257,11 +274,22 @@ static void close_map(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill)
         pthread_cond_wait(&cloud->changed, &cloud->mutex);
     while (cloud->answered > 0)
         free(cloud->outbox[--cloud->answered]);
+    atomic_fetch_add(&stand_in.closes, cloud->open ? 1 : 0);
     cloud->open = false;
+    cloud->rests = false;
     pthread_mutex_unlock(&cloud->mutex);
-    *bill = (struct fm_tier_cloud_bill){.charged = atomic_load(&stand_in.spent),
+    *bill = (struct fm_tier_cloud_bill){.charged = atomic_load(&stand_in.spent) - cloud->before,
                                         .balance = stand_in.balance - atomic_load(&stand_in.spent),
                                         .confirmed = true};
+}
+
+static bool rest(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill)
+{
+    pthread_mutex_lock(&cloud->mutex);
+    cloud->rests = cloud->open && cloud->waiting + cloud->busy + cloud->answered == 0;
+    pthread_mutex_unlock(&cloud->mutex);
+    *bill = (struct fm_tier_cloud_bill){.charged = atomic_load(&stand_in.spent) - cloud->before};
+    return cloud->rests;
 }
 
 static void disconnect(struct fm_cloud *cloud)
@@ -284,5 +312,6 @@ const struct fm_tier_cloud stand_in_tier = {
     .poll = poll_answer,
     .wake = wake,
     .close = close_map,
+    .rest = rest,
     .disconnect = disconnect,
 };

@@ -31,6 +31,7 @@ struct stand_in {
     /* What was seen: */
     _Atomic int connects;
     _Atomic int opens;
+    _Atomic int closes; /* of maps that were open */
     _Atomic int spans;
     _Atomic int64_t spent;
     _Atomic int64_t budget;

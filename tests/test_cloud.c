@@ -817,6 +817,38 @@ TEST(a_bill_that_is_not_confirmed_is_what_receipts_said)
     end();
 }
 
+/* The hold of a map that rests stays with it. */
+TEST(a_map_that_rests_is_taken_up_by_one_like_it_without_a_call)
+{
+    struct fm_tier_cloud_map map = doubles();
+    if (!begin_map(1))
+        return;
+    CHECK_TRUE(sends(1, 0, 100), "not sent");
+    CHECK_TRUE(!tier->rest(cloud, &bill), "it rests with a span under way");
+    const struct fm_tier_cloud_answer answer = awaited();
+    CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
+    CHECK_EQ_INT((int)bill.charged, (int)answer.charge);
+    const unsigned requests = cloud_service_counts(service).requests;
+    map.resting_most = map.budget;
+    CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
+    CHECK_EQ_INT((int)cloud_service_counts(service).requests, (int)requests);
+    CHECK_TRUE(sends(2, 0, 100), "not sent");
+    const struct fm_tier_cloud_answer again = awaited();
+    CHECK_EQ_INT((int)again.spent, (int)again.charge);
+    CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
+    CHECK_EQ_INT((int)bill.charged, (int)again.charge);
+    map.stop = !map.stop; /* another map */
+    CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
+    CHECK_EQ_INT((int)cloud_service_counts(service).closes, 1);
+    CHECK_EQ_INT((int)cloud_service_counts(service).opens, 2);
+    CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
+    map.resting_least = map.budget + 1; /* too little is left */
+    CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
+    CHECK_EQ_INT((int)cloud_service_counts(service).closes, 2);
+    CHECK_EQ_INT((int)cloud_service_counts(service).opens, 3);
+    end();
+}
+
 TEST(a_closed_map_can_be_followed_by_another)
 {
     if (!begin_map(2))

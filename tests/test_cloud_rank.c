@@ -105,10 +105,42 @@ TEST(a_second_map_goes_over_the_same_connection)
 {
     stand_in_is(STAND_IN_FINE, 8, 0.005);
     struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
-    for (int i = 0; i < 3; i++)
-        (void)run(session, 900, 2000000, 0);
+    double dollars = 0;
+    for (int i = 0; i < 3; i++) {
+        const struct fastmap_report report = run(session, 900, 2000000, 0);
+        CHECK_TRUE(report.cloud > 0, "nothing in the cloud");
+        dollars += report.dollars;
+    }
     CHECK_EQ_INT(atomic_load(&stand_in.connects), 1);
-    CHECK_EQ_INT(atomic_load(&stand_in.opens), 3);
+    const double spent = (double)atomic_load(&stand_in.spent) * 1e-9;
+    CHECK_TRUE(dollars > 0.5 * spent && dollars <= spent, "%g US$, not %g", dollars, spent);
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+static int other_work(const void *from, void *to, const void *shared)
+{
+    return work(from, to, shared);
+}
+
+/* Of a policy under which nothing is under way at the end of a map, since nobody else computes. */
+TEST(a_map_rests_at_the_service_until_another_one_comes_or_nobody_does)
+{
+    stand_in_is(STAND_IN_FINE, 8, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_CLOUD);
+    for (int i = 0; i < 3; i++)
+        (void)run(session, 300, 2000000, 0);
+    CHECK_EQ_INT(atomic_load(&stand_in.opens), 1);
+    CHECK_EQ_INT(atomic_load(&stand_in.closes), 0);
+    CHECK_EQ_INT(fastmap_session_run(session,
+                                     &FASTMAP_MAP(.func = other_work, .in = in, .in_size = 8,
+                                                  .out = out, .out_size = 8, .n = 300),
+                                     NULL),
+                 0);
+    CHECK_EQ_INT(atomic_load(&stand_in.opens), 2);
+    CHECK_EQ_INT(atomic_load(&stand_in.closes), 1);
+    for (int i = 0; i < 500 && atomic_load(&stand_in.closes) < 2; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    CHECK_EQ_INT(atomic_load(&stand_in.closes), 2);
     CHECK_EQ_INT(fastmap_finalize(session), 0);
 }
 
@@ -373,6 +405,20 @@ static int count_work(const void *from, void *to, const void *shared)
     const int code = work(from, to, shared);
     atomic_fetch_add(&done, 1);
     return code;
+}
+
+TEST(one_element_of_a_map_is_computed_here_too)
+{
+    stand_in_is(STAND_IN_FINE, 16, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_CLOUD);
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = count_work, .in = in, .in_size = 8, .out = out, .out_size = 8, .n = 64);
+    struct fastmap_report report = FASTMAP_REPORT();
+    atomic_store(&done, 0);
+    CHECK_EQ_INT(fastmap_session_run(session, &map, &report), 0);
+    CHECK_EQ_SIZE(report.cloud, 64);
+    CHECK_EQ_INT(atomic_load(&done), 65);
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
 }
 
 static void read_until_asked(struct person *person, int questions)

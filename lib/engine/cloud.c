@@ -113,7 +113,7 @@ static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
     cloud->verified = false;
     cloud->distrusted = false;
     cloud->raised = 0;
-    cloud->computed = 0;
+    cloud->returned = 0;
     cloud->rated = 0;
     cloud->rate = 0;
     cloud->cost_s = 0;
@@ -123,7 +123,7 @@ static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
     group->cloud = cloud;
     group->world->cloud = cloud;
     group->world->edges[group->world->edge_count] =
-        (struct fm_sched_edge){.rank = group->world->is.size};
+        (struct fm_sched_edge){.rank = group->world->is.size, .yields = true};
     fm_engine_pieces_turn(cloud); /* it owns nothing, and says so at once */
 }
 
@@ -216,7 +216,11 @@ static struct fm_engine_cloud *make(struct fastmap_session *session)
         .give_up = &cloud->give_up,
         .patience = PATIENCE_S,
     };
-    pthread_cond_init(&cloud->changed, NULL);
+    pthread_condattr_t clock; /* the courier waits by it */
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&cloud->changed, &clock);
+    pthread_condattr_destroy(&clock);
     cloud->next = all;
     all = cloud;
     return cloud;

@@ -7,6 +7,7 @@
  *     cloud.c     its part in a map, and its life
  *     pieces.c    its side of the ledger: parcels that it was given, pieces of them that wait or fly
  *     courier.c   the thread that carries pieces to the service and answers back
+ *     witness.c   an element of each map that is computed here, too, and compared
  *     purse.c     whether it pays: time gained, money, the user's yes
  *     reason.c    what was decided and why, for people
  *
@@ -36,9 +37,10 @@ struct fm_engine_piece {
     size_t count;
     uint64_t id; /* of its span; 0: it waits */
     uint64_t sent_ticks;
-    double expected_ns; /* until it is back, from then */
-    char *out;          /* while it flies */
-    bool given_up;      /* somebody else computes it: its answer comes too late */
+    double expected_ns;                  /* until it is back, from then */
+    char *out;                           /* while it flies */
+    bool given_up;                       /* somebody else computes it: its answer comes too late */
+    struct fm_tier_cloud_answer *answer; /* that it has come back with, while it is held */
 };
 
 /* What the cloud was given with one message, whose bytes it keeps. */
@@ -50,9 +52,23 @@ struct fm_engine_parcel {
     char *bytes;
     const char *in;
     char *out;
-    int flying; /* pieces on their way: its inputs stay */
+    int flying; /* pieces on their way or held: its inputs stay */
     struct fm_engine_tally tally;
 };
+
+/* The element that is computed here, too. */
+struct fm_engine_witness {
+    pthread_t thread;
+    bool made;     /* the thread */
+    bool runs;     /* it uses the map */
+    bool knows;    /* the output is there */
+    uint64_t span; /* whose first element it is; 0: none */
+    size_t first;
+    struct fastmap_map map; /* of that element */
+    char *in, *out;
+};
+
+enum fm_engine_verdict { FM_ENGINE_VERDICT_NONE, FM_ENGINE_VERDICT_SAME, FM_ENGINE_VERDICT_OTHER };
 
 enum fm_engine_cloud_state {
     FM_ENGINE_CLOUD_IDLE,    /* not wanted (yet) */
@@ -75,7 +91,6 @@ struct fm_engine_cloud {
     bool made;              /* the thread */
     bool ending;
     bool preparing; /* the courier connects, asks and opens, and uses the map's shared block */
-    bool checking;  /* it computes an element of the map */
     _Atomic bool give_up;
     struct fm_cloud *connection; /* the courier's, but for wake() */
     struct fm_tier_cloud_account account;
@@ -83,6 +98,8 @@ struct fm_engine_cloud {
     double bytes_per_s;     /* that its link has carried one way, last time; 0: unknown */
     uint64_t asked_ticks;   /* when the account was last asked for; 0: it is to be asked again */
     double open_s;          /* from being wanted to the first span, last time; 0: never */
+    const void *resting;    /* the function whose map rests at the service; NULL: none */
+    uint64_t rests_ticks;   /* since when */
     uint64_t decline_ticks; /* when it was last found not to pay; 0: never */
     /* The map that it takes part in. */
     struct fm_engine_group *group; /* NULL: none */
@@ -95,6 +112,8 @@ struct fm_engine_cloud {
     struct fm_engine_parcel *parcels;
     struct fm_engine_piece *waiting;
     struct fm_engine_piece *flying;
+    struct fm_engine_piece *held; /* back, and waiting for the witness */
+    struct fm_engine_witness witness;
     size_t waiting_elements;
     size_t flying_elements;
     int flying_spans;
@@ -106,7 +125,7 @@ struct fm_engine_cloud {
     bool over;       /* no more spans are sent for this map */
     bool verified;   /* an element was computed here too, with the same result */
     unsigned raised; /* floating-point exceptions */
-    size_t computed; /* elements */
+    size_t returned; /* elements that have come back computed */
     double cost_s;   /* CPU time of an element there, 0: unknown */
     double rate;     /* elements a second that come back, 0: unknown */
     size_t rated;    /* of them, since ... */
@@ -190,6 +209,15 @@ struct fm_engine_piece *fm_engine_pieces_pick(struct fm_engine_cloud *cloud, siz
 void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
                              const struct fm_tier_cloud_answer *answer);
 
+/* One has come back, and is held with its answer; without memory for that it lands as if nothing had been
+   computed. All that are held land: with their answers, or likewise. */
+void fm_engine_pieces_hold(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
+                           const struct fm_tier_cloud_answer *answer);
+void fm_engine_pieces_release(struct fm_engine_cloud *cloud, bool good);
+
+/* Much later than it should be back, by what was on its way before it. */
+bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece);
+
 /* What follows from a change. */
 void fm_engine_pieces_turn(struct fm_engine_cloud *cloud);
 
@@ -211,6 +239,17 @@ void fm_engine_courier_end(struct fm_engine_cloud *cloud);
 /* Wakes the courier: there is something to decide. */
 void fm_engine_courier_call(struct fm_engine_cloud *cloud);
 bool fm_engine_courier_start(struct fm_engine_cloud *cloud);
+
+/* ---- witness.c: called by the courier ---- */
+
+/* Begins to compute the first element of a piece that flies or is held. */
+void fm_engine_witness_call(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece);
+
+/* What it says of what is held. */
+enum fm_engine_verdict fm_engine_witness_hear(struct fm_engine_cloud *cloud);
+
+/* Forgets it; it does not run. */
+void fm_engine_witness_dismiss(struct fm_engine_cloud *cloud);
 
 /* ---- purse.c ---- */
 

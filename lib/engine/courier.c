@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The courier: a thread that connects to the service when that is wanted, opens the map there, carries
- * spans to it and hands in what comes back, and settles. It computes nothing but one element: the first that
- * comes back is computed here as well, since a function that depends on what main() has done gives other
- * results in a worker, where main() has never run.
+ * spans to it and hands in what comes back, and settles. It computes nothing.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,11 +14,13 @@
 #include "engine/cloud.h"
 #include "tier/local/local.h"
 
-#define POLL_S 0.05   /* between looks at whether the map is over; a wake ends a poll at once */
-#define ASKED_S 10.0  /* for which what the account said is taken to hold: the service looks, too */
-#define HELD_UP 0.5   /* of the rate that the vCPUs should have */
-#define RATED_S 0.1   /* the rate is measured over so long at least */
-#define RATED_TRIPS 2 /* and so many round trips */
+#define POLL_S 0.05  /* between looks at whether the map is over; a wake ends a poll at once */
+#define ASKED_S 10.0 /* for which what the account said is taken to hold: the service looks, too */
+#define REST_S \
+    2.0 /* for which a map that is over stays open there, in case that one like it follows */
+#define HELD_UP 0.5      /* of the rate that the vCPUs should have */
+#define RATED_S 0.1      /* the rate is measured over so long at least */
+#define RATED_TRIPS 2    /* and so many round trips */
 #define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
 
 static void warn(struct fm_engine_cloud *cloud, const char *why)
@@ -73,49 +75,17 @@ static bool prepare(struct fm_engine_cloud *cloud, enum fastmap_cloud_use *use,
         return false;
     *use = FASTMAP_CLOUD_FAILED;
     struct fm_tier_cloud_grant grant = {0};
-    if (!cloud->tier->open(cloud->connection, &cloud->offer, &grant, why))
-        return false;
+    const bool opened = cloud->tier->open(cloud->connection, &cloud->offer, &grant, why);
     pthread_mutex_lock(&cloud->world->mutex);
+    cloud->resting = NULL;
     cloud->grant = grant;
-    fm_engine_reason_opened(cloud);
+    if (opened)
+        fm_engine_reason_opened(cloud);
     pthread_mutex_unlock(&cloud->world->mutex);
-    return true;
+    return opened;
 }
 
 /* ---- Answers ---- */
-
-static bool compute_here(struct fastmap_session *session, const struct fastmap_map *map,
-                         const struct fm_base_fenv *fenv, const struct fm_engine_piece *piece,
-                         char *out)
-{
-    const size_t offset = (piece->first - piece->parcel->first) * map->in_size;
-    struct fastmap_map one = *map;
-    one.n = 1;
-    one.in = map->in_size > 0 ? piece->parcel->in + offset : NULL;
-    one.out = map->out_size > 0 ? out : NULL;
-    struct fm_engine_map run = {.session = session, .map = &one};
-    struct fm_local_frame *frame = fm_local_open(&one, piece->first, 1, &run, 0);
-    if (frame == NULL)
-        return false;
-    const struct fm_base_fenv old = fm_base_fenv_swap(fenv);
-    fm_local_complete(frame);
-    (void)fm_base_fenv_leave(&old);
-    fm_local_finish(frame, NULL);
-    return true;
-}
-
-/* Without the mutex. The piece flies, so its memory stays, and so does the map until the courier parts. */
-static bool is_as_here(const struct fm_engine_cloud *cloud, const struct fastmap_map *map,
-                       const struct fm_engine_piece *piece)
-{
-    if (map->out_size == 0)
-        return true;
-    char *out = calloc(1, map->out_size);
-    const bool same = out == NULL || !compute_here(cloud->session, map, &cloud->fenv, piece, out) ||
-                      memcmp(out, piece->out, map->out_size) == 0;
-    free(out);
-    return same;
-}
 
 static struct fm_engine_piece *flying_as(const struct fm_engine_cloud *cloud, uint64_t id)
 {
@@ -140,7 +110,7 @@ static void note_moved(struct fm_engine_cloud *cloud, uint64_t begun)
 {
     const double seconds =
         fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9 - cloud->account.round_trip;
-    const double carried = (double)cloud->computed * fm_engine_purse_bytes(cloud) / seconds;
+    const double carried = (double)cloud->returned * fm_engine_purse_bytes(cloud) / seconds;
     if (seconds > 0 && carried > cloud->bytes_per_s)
         cloud->bytes_per_s = carried;
 }
@@ -189,7 +159,32 @@ static void end_with(struct fm_engine_cloud *cloud, enum fastmap_cloud_use use, 
     }
 }
 
-/* Under the mutex, which is given back for a while where an element is computed here. */
+/* What is held counts as soon as the witness has said so. */
+static void hear_witness(struct fm_engine_cloud *cloud)
+{
+    const enum fm_engine_verdict verdict =
+        cloud->verified ? FM_ENGINE_VERDICT_NONE : fm_engine_witness_hear(cloud);
+    if (verdict == FM_ENGINE_VERDICT_NONE)
+        return;
+    cloud->verified = true;
+    cloud->distrusted = verdict == FM_ENGINE_VERDICT_OTHER;
+    if (cloud->distrusted)
+        end_with(cloud, FASTMAP_CLOUD_FAILED,
+                 "it computed other bytes than this process: the function depends on what "
+                 "main() has set, on another libm, or on chance");
+    fm_engine_pieces_release(cloud, !cloud->distrusted);
+}
+
+/* Until an element has been found to be the same here, answers are held. Worker processes have a verify of
+   their own. */
+static bool has_to_wait(const struct fm_engine_cloud *cloud,
+                        const struct fm_tier_cloud_answer *answer)
+{
+    return !cloud->verified && answer->computed > 0 && cloud->group->process == NULL &&
+           cloud->group->map->out_size > 0;
+}
+
+/* Under the mutex. */
 static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *answer)
 {
     struct fm_engine_piece *piece = flying_as(cloud, answer->id);
@@ -198,29 +193,16 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
     int64_t *spent = is_on(cloud) ? &cloud->spent : &cloud->settling;
     *spent = answer->spent > *spent ? answer->spent : *spent;
     strip_crash(answer);
-    /* Worker processes have a verify of their own. */
-    if (is_on(cloud) && !cloud->verified && answer->computed > 0 && cloud->group->process == NULL) {
-        const struct fastmap_map *map = cloud->group->map;
-        cloud->checking = true;
-        pthread_mutex_unlock(&cloud->world->mutex);
-        const bool same = is_as_here(cloud, map, piece);
-        pthread_mutex_lock(&cloud->world->mutex);
-        cloud->checking = false;
-        pthread_cond_broadcast(&cloud->changed);
-        cloud->verified = true;
-        if (!same && is_on(cloud)) {
-            cloud->distrusted = true;
-            end_with(cloud, FASTMAP_CLOUD_FAILED,
-                     "it computed other bytes than this process: the function depends on what "
-                     "main() has set, on another libm, or on chance");
-        }
-    }
     if (!is_on(cloud) || cloud->distrusted)
         answer->computed = answer->failed = answer->failures_listed = 0;
     else if (answer->status == FM_TIER_CLOUD_DONE)
         note_rate(cloud, answer);
     cloud->raised |= answer->raised;
-    fm_engine_pieces_landed(cloud, piece, answer);
+    cloud->returned += answer->computed;
+    if (is_on(cloud) && has_to_wait(cloud, answer))
+        fm_engine_pieces_hold(cloud, piece, answer);
+    else
+        fm_engine_pieces_landed(cloud, piece, answer);
     if (is_on(cloud) &&
         (answer->status == FM_TIER_CLOUD_CUT || answer->status == FM_TIER_CLOUD_DIED ||
          answer->status == FM_TIER_CLOUD_OVER))
@@ -265,18 +247,33 @@ static void send_what_pays(struct fm_engine_cloud *cloud)
     }
 }
 
+/* Of what was sent first, so that it comes back first. */
+static void call_witness(struct fm_engine_cloud *cloud)
+{
+    const struct fm_engine_piece *piece = cloud->flying;
+    while (piece != NULL && piece->next != NULL)
+        piece = piece->next;
+    if (piece != NULL && !cloud->verified && cloud->witness.span == 0 &&
+        cloud->group->process == NULL && cloud->group->map->out_size > 0)
+        fm_engine_witness_call(cloud, piece);
+}
+
 /* Under the mutex. Until the map is over, or the cloud is over for it and nothing flies. */
 static void fly(struct fm_engine_cloud *cloud)
 {
     struct fm_tier_cloud_answer answer;
     const uint64_t begun = cloud->rated_from_ticks = fm_base_ticks();
-    while (is_on(cloud) && (!cloud->over || cloud->flying != NULL)) {
+    while (is_on(cloud) && (!cloud->over || cloud->flying != NULL || cloud->held != NULL)) {
         send_what_pays(cloud);
+        if (is_on(cloud))
+            call_witness(cloud);
         pthread_mutex_unlock(&cloud->world->mutex);
         const bool any = cloud->tier->poll(cloud->connection, POLL_S, &answer);
         pthread_mutex_lock(&cloud->world->mutex);
         if (any)
             hand_in(cloud, &answer);
+        if (is_on(cloud))
+            hear_witness(cloud);
     }
     if (cloud->carried == cloud->maps)
         note_moved(cloud, begun);
@@ -288,20 +285,44 @@ static void ground(struct fm_engine_cloud *cloud)
     const struct fm_tier_cloud_answer nothing = {.computed = 0};
     while (cloud->flying != NULL)
         fm_engine_pieces_landed(cloud, cloud->flying, &nothing);
+    fm_engine_pieces_release(cloud, false);
 }
 
-static void settle(struct fm_engine_cloud *cloud)
+/* What the map has cost by the bill, or by what spans were told. */
+static void pay(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_bill *bill)
+{
+    const int64_t cost = bill->charged > cloud->settling ? bill->charged : cloud->settling;
+    if (bill->confirmed)
+        cloud->account.balance = bill->balance;
+    else
+        cloud->account.balance -= cost;
+    cloud->spent_before += cost;
+    cloud->settling = 0;
+}
+
+static void close_map(struct fm_engine_cloud *cloud)
 {
     struct fm_tier_cloud_bill bill = {0};
+    cloud->resting = NULL;
     pthread_mutex_unlock(&cloud->world->mutex);
     cloud->tier->close(cloud->connection, &bill);
     pthread_mutex_lock(&cloud->world->mutex);
-    if (bill.confirmed)
-        cloud->account.balance = bill.balance;
-    else
+    pay(cloud, &bill);
+    if (!bill.confirmed)
         cloud->asked_ticks = 0;
-    cloud->spent_before += bill.charged > cloud->settling ? bill.charged : cloud->settling;
-    cloud->settling = 0;
+}
+
+/* Under the mutex. The map is over here; at the service it rests, or is closed if spans are under way. */
+static void settle(struct fm_engine_cloud *cloud)
+{
+    struct fm_tier_cloud_bill bill = {0};
+    if (cloud->flying != NULL || cloud->ending || !cloud->tier->rest(cloud->connection, &bill)) {
+        close_map(cloud);
+        return;
+    }
+    pay(cloud, &bill);
+    cloud->resting = cloud->offer.function;
+    cloud->rests_ticks = fm_base_ticks();
 }
 
 /* ---- The thread ---- */
@@ -332,10 +353,33 @@ static void serve_map(struct fm_engine_cloud *cloud)
         cloud->state = FM_ENGINE_CLOUD_CLOSING;
         settle(cloud);
         ground(cloud);
+        while (cloud->witness.runs)
+            pthread_cond_wait(&cloud->changed, &cloud->world->mutex);
+        fm_engine_witness_dismiss(cloud);
     }
     cloud->state = why[0] != '\0' && !opened && !atomic_load(&cloud->give_up)
                        ? FM_ENGINE_CLOUD_BROKEN
                        : FM_ENGINE_CLOUD_IDLE;
+}
+
+/* Under the mutex. Until something changes; a map that rests is closed when nobody has come for it. */
+static void wait_for_map(struct fm_engine_cloud *cloud)
+{
+    if (cloud->resting == NULL) {
+        pthread_cond_wait(&cloud->changed, &cloud->world->mutex);
+        return;
+    }
+    const double left_s = REST_S - fm_base_ticks_to_ns(fm_base_ticks() - cloud->rests_ticks) * 1e-9;
+    if (left_s <= 0) {
+        close_map(cloud);
+        return;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    const double end_ns = (double)until.tv_nsec + left_s * 1e9;
+    until.tv_sec += (time_t)(end_ns / 1e9);
+    until.tv_nsec = (long)fmod(end_ns, 1e9);
+    (void)pthread_cond_timedwait(&cloud->changed, &cloud->world->mutex, &until);
 }
 
 static void *courier_main(void *argument)
@@ -346,7 +390,7 @@ static void *courier_main(void *argument)
         if (cloud->state == FM_ENGINE_CLOUD_WANTED)
             serve_map(cloud);
         else
-            pthread_cond_wait(&cloud->changed, &cloud->world->mutex);
+            wait_for_map(cloud);
     }
     if (cloud->group != NULL && !cloud->over)
         fm_engine_cloud_over(cloud);
@@ -396,6 +440,6 @@ void fm_engine_courier_part(struct fm_engine_cloud *cloud)
     atomic_store(&cloud->give_up, true);
     if (cloud->connection != NULL)
         cloud->tier->wake(cloud->connection);
-    while (cloud->preparing || cloud->checking)
+    while (cloud->preparing || cloud->witness.runs)
         pthread_cond_wait(&cloud->changed, &cloud->world->mutex);
 }

@@ -53,6 +53,7 @@ fm_sources += \
 	lib/engine/terms.h \
 	lib/engine/verify.c \
 	lib/engine/verify.h \
+	lib/engine/witness.c \
 	lib/engine/worker.c \
 	lib/engine/worker.h \
 	lib/engine/world.c \

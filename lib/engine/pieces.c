@@ -181,24 +181,58 @@ static void note_failures(struct fm_engine_parcel *parcel,
     add_tally(&parcel->tally, &tally);
 }
 
+static void take_down(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece)
+{
+    unlink_piece(&cloud->flying, piece);
+    cloud->flying_elements -= piece->count;
+    cloud->flying_spans--;
+}
+
+void fm_engine_pieces_hold(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
+                           const struct fm_tier_cloud_answer *answer)
+{
+    const struct fm_tier_cloud_answer nothing = {.id = piece->id};
+    struct fm_tier_cloud_answer *kept = malloc(sizeof *kept);
+    if (kept == NULL) {
+        fm_engine_pieces_landed(cloud, piece, &nothing);
+        return;
+    }
+    *kept = *answer;
+    take_down(cloud, piece);
+    piece->answer = kept;
+    push(&cloud->held, piece);
+}
+
+void fm_engine_pieces_release(struct fm_engine_cloud *cloud, bool good)
+{
+    while (cloud->held != NULL) {
+        struct fm_engine_piece *piece = cloud->held;
+        struct fm_tier_cloud_answer answer = *piece->answer;
+        if (!good)
+            answer.computed = answer.failed = answer.failures_listed = 0;
+        fm_engine_pieces_landed(cloud, piece, &answer);
+    }
+}
+
 void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
                              const struct fm_tier_cloud_answer *answer)
 {
     struct fm_engine_parcel *parcel = piece->parcel;
-    unlink_piece(&cloud->flying, piece);
+    if (piece->answer != NULL)
+        unlink_piece(&cloud->held, piece);
+    else
+        take_down(cloud, piece);
     parcel->flying--;
-    cloud->flying_elements -= piece->count;
-    cloud->flying_spans--;
     if (parcel->slot >= 0 && !piece->given_up) {
         const size_t computed = answer->computed < piece->count ? answer->computed : piece->count;
         copy_outputs(cloud, parcel, piece->first, piece->out, computed);
         note_failures(parcel, answer);
-        cloud->computed += computed;
         if (!wait_for(cloud, parcel, piece->first + computed, piece->count - computed))
             fm_sched_ranks_fail(&cloud->sched, FASTMAP_ERR_MEMORY);
         deliver(cloud, parcel, computed);
     }
     drop_if_done(cloud, parcel);
+    free(piece->answer);
     free(piece->out);
     free(piece);
     if (cloud->group != NULL)
@@ -212,8 +246,7 @@ static double age_ns(const struct fm_engine_piece *piece)
     return fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
 }
 
-/* Much later than a piece should be back, by what was on its way before it. */
-static bool is_overdue(const struct fm_engine_piece *piece)
+bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece)
 {
     return !piece->given_up && age_ns(piece) > OVERDUE_NS + OVERDUE * piece->expected_ns;
 }
@@ -221,7 +254,7 @@ static bool is_overdue(const struct fm_engine_piece *piece)
 static struct fm_engine_piece *overdue(const struct fm_engine_cloud *cloud)
 {
     struct fm_engine_piece *piece = cloud->flying;
-    while (piece != NULL && !is_overdue(piece))
+    while (piece != NULL && !fm_engine_pieces_is_overdue(piece))
         piece = piece->next;
     return piece;
 }

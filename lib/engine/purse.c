@@ -20,7 +20,7 @@
 #include "tier/local/local.h"
 
 #define OPEN_S 0.5        /* from nothing to the first span, where it has not been measured */
-#define OPEN_AGAIN_S 0.05 /* with a connection that is there */
+#define OPEN_AGAIN_S 0.02 /* and a round trip, with a connection that is there */
 #define LEAST_S 0.2       /* shorter maps never ask */
 #define MIGHT_S \
     0.0005        /* maps that were shorter last time do not even look: costs change, but not so */
@@ -36,8 +36,9 @@
 #define WINDOW 262144.0 /* bytes on their way at first; each byte that is back lets one more go */
 #define WINDOW_S 0.2    /* or what the link carries in so long and a round trip */
 #define PRICE_SECONDS 3600.0
-#define BUDGET 2.0  /* times the estimate is held, */
-#define HELD_S 10.0 /* and at least so long for each vCPU: what is not used comes back */
+#define BUDGET 2.0   /* times the estimate is held, */
+#define RESTING 1.25 /* times the estimate: with so much left a map that rests is taken up */
+#define HELD_S 10.0  /* and at least so long for each vCPU: what is not used comes back */
 
 /* ---- Time ---- */
 
@@ -152,6 +153,16 @@ bool fm_engine_purse_might(const struct fastmap_session *session, const struct f
            !fm_engine_purse_is_short((double)map->n * cost_ns);
 }
 
+/* From being wanted to the first span. */
+static double begin_s(const struct fm_engine_cloud *cloud)
+{
+    if (cloud->resting != NULL && cloud->resting == cloud->offer.function)
+        return 0;
+    const double guess_s =
+        cloud->connection == NULL ? OPEN_S : OPEN_AGAIN_S + cloud->account.round_trip;
+    return cloud->open_s > 0 && cloud->open_s < guess_s ? cloud->open_s : guess_s;
+}
+
 bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
 {
     double saved_s;
@@ -159,9 +170,7 @@ bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
         (cloud->decline_ticks != 0 &&
          fm_base_ticks_to_ns(fm_base_ticks() - cloud->decline_ticks) < AGAIN_S * 1e9))
         return false;
-    const double open_s = cloud->connection == NULL ? OPEN_S : OPEN_AGAIN_S;
-    const struct fm_sched_offer of =
-        offer(cloud, cloud->open_s > 0 && cloud->open_s < open_s ? cloud->open_s : open_s);
+    const struct fm_sched_offer of = offer(cloud, begin_s(cloud) + cloud->account.round_trip);
     const size_t x = share(&of, &saved_s);
     const bool wants =
         x > 0 && (isinf(saved_s) ||
@@ -250,7 +259,7 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_forecast *to)
     if (cloud->group == NULL)
         return false;
     cloud->grant = (struct fm_tier_cloud_grant){0}; /* of the last map */
-    const struct fm_sched_offer of = offer(cloud, OPEN_AGAIN_S + cloud->account.round_trip);
+    const struct fm_sched_offer of = offer(cloud, begin_s(cloud) + cloud->account.round_trip);
     const size_t x = share(&of, &saved_s);
     estimate(cloud, &of, x, to);
     cloud->offer.vcpus = vcpus(cloud);
@@ -265,6 +274,8 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_forecast *to)
         wished = cloud->account.hold_least;
     const int64_t left = left_to_spend(cloud);
     cloud->offer.budget = wished < left ? wished : left;
+    cloud->offer.resting_least = (int64_t)(estimated / BUDGET * RESTING);
+    cloud->offer.resting_most = left;
     return true;
 }
 
@@ -340,7 +351,7 @@ static size_t window(const struct fm_engine_cloud *cloud)
     if (bytes <= 0)
         return SIZE_MAX;
     const double known = cloud->bytes_per_s * (cloud->account.round_trip + WINDOW_S);
-    const double elements = (known > WINDOW ? known : WINDOW) / bytes + (double)cloud->computed;
+    const double elements = (known > WINDOW ? known : WINDOW) / bytes + (double)cloud->returned;
     const double more = elements - (double)cloud->flying_elements;
     return more >= 1 ? (size_t)more : cloud->flying_elements == 0 ? 1 : 0;
 }

@@ -283,7 +283,7 @@ static size_t grant(const struct fm_sched_ranks *ranks, size_t left,
     if (!is_sooner(ranks, left, own.count, edge->demand_idle ? ranks->link.latency_ns : wait_ns))
         return 0;
     const size_t whole = fm_sched_split(&offer);
-    const size_t sure = (size_t)((double)whole * CONFIDENCE);
+    const size_t sure = (size_t)((double)whole * (edge->yields ? 1 : CONFIDENCE));
     const size_t granted = sure > 0 ? sure : whole;
     return granted < ranks->link.run_most ? granted : ranks->link.run_most;
 }
@@ -609,7 +609,8 @@ bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_por
         .link = {.run_most = SIZE_MAX},
     };
     for (int i = 0; i < edge_count; i++)
-        edges[i] = (struct fm_sched_edge){.rank = edges[i].rank, .is_parent = edges[i].is_parent};
+        edges[i] = (struct fm_sched_edge){
+            .rank = edges[i].rank, .is_parent = edges[i].is_parent, .yields = edges[i].yields};
     const struct fm_sched_message own = {.count = n};
     return job_open(ranks, OWN, &own) == 0;
 }

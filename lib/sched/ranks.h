@@ -115,6 +115,8 @@ struct fm_sched_edge {
     bool asked_idle;
     bool demand_idle;
     bool is_parent;
+    bool
+        yields; /* what it has not begun comes back as soon as somebody asks: it may have all it asks for */
     bool done;  /* a child: its subtree is */
     bool heard; /* it takes part in this map */
     bool ended; /* nothing more comes from it */
@@ -166,7 +168,7 @@ struct fm_sched_ranks {
 };
 
 /* Prepares a rank for a map of which it owns n elements; their job is number 0 (also where n is 0). edges:
-   edge_count of them with rank and is_parent set, kept by the caller until fm_sched_ranks_free().
+   edge_count of them with rank, is_parent and yields set, kept by the caller until fm_sched_ranks_free().
    False: no memory. */
 bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_ports *ports,
                          void *context, struct fm_sched_edge *edges, int edge_count, double workers,

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FM_TIER_CLOUD_VERSION 1
+#define FM_TIER_CLOUD_VERSION 2
 #define FM_TIER_CLOUD_WHY 256
 
 /* Where the service is and who we are. Strings belong to the caller and last until disconnect(). */
@@ -59,6 +59,8 @@ struct fm_tier_cloud_map {
     size_t fenv_bytes;
     int vcpus;      /* that could be used */
     int64_t budget; /* the most that it may cost */
+    /* A map like it that rests is taken up again if its hold has so much left. */
+    int64_t resting_least, resting_most;
 };
 
 struct fm_tier_cloud_grant {
@@ -107,13 +109,13 @@ struct fm_tier_cloud_answer {
     unsigned raised; /* floating-point exceptions */
     double cpu_s;    /* the worker's, as charged */
     int64_t charge;
-    int64_t spent;  /* by the map so far */
+    int64_t spent;  /* by the map so far, since it was opened or taken up */
     double seconds; /* from send() to the answer */
     char why[FM_TIER_CLOUD_WHY];
 };
 
 struct fm_tier_cloud_bill {
-    int64_t charged; /* for the whole map */
+    int64_t charged; /* for the map, since it was opened or taken up */
     int64_t balance; /* afterwards */
     bool confirmed;  /* by the service; else what its last answer said */
 };
@@ -129,7 +131,8 @@ struct fm_tier_cloud {
     /* Asks again; for a connection that has been idle. */
     bool (*account)(struct fm_cloud *cloud, struct fm_tier_cloud_account *account,
                     char why[FM_TIER_CLOUD_WHY]);
-    /* Opens a map: names the program, uploads what is missing, holds credit. One at a time. */
+    /* Opens a map: names the program, uploads what is missing, holds credit. One at a time. Where one that is
+       like it rests, that is taken up without a word; any other that rests is closed first. */
     bool (*open)(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map,
                  struct fm_tier_cloud_grant *grant, char why[FM_TIER_CLOUD_WHY]);
     /* Puts a span on its way. False: no memory, as many are on their way as may be, more bytes than a span
@@ -142,6 +145,10 @@ struct fm_tier_cloud {
     /* Ends the map; spans under way are given up, and not paid for where the service can still stop them.
        Where `give_up` is set it still tries, once, for 2 s at most: what is held should come back. */
     void (*close)(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill);
+    /* Ends the map for the caller, who may soon open one like it: the service keeps it, with its workers and
+       its hold, until open() or close(). *bill is what its answers have said. False: spans are under way,
+       or the map is over, so that it has to be closed. */
+    bool (*rest)(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill);
     void (*disconnect)(struct fm_cloud *cloud);
 };
 

@@ -24,6 +24,7 @@ bool fm_cloud_account(struct fm_cloud *cloud, struct fm_tier_cloud_account *acco
         account->round_trip = call.round_trip;
         cloud->line.round_trip = call.round_trip;
         cloud->line.packs = fm_cloud_terms_packs(call.json);
+        account->balance += cloud->map.rests ? cloud->map.hold - cloud->map.spent : 0;
     }
     fm_cloud_call_drop(&call);
     return good;

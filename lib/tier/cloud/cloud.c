@@ -52,5 +52,6 @@ __attribute__((visibility("default"))) const struct fm_tier_cloud fm_cloud_tier 
     .poll = fm_cloud_spans_poll,
     .wake = wake,
     .close = fm_cloud_map_close,
+    .rest = fm_cloud_map_rest,
     .disconnect = disconnect,
 };

@@ -45,15 +45,19 @@ struct fm_cloud_flight {
 
 struct fm_cloud_map {
     bool open, over;
+    bool rests;      /* nobody uses it at present */
+    char *described; /* what it was opened for: terms.c */
     char id[FM_SERVICE_MAP_BYTES];
     char why_over[FM_TIER_CLOUD_WHY];
     size_t in_size, out_size;
     int64_t price, hold;
     int64_t spent;   /* the most that a receipt has told */
     int64_t charged; /* the sum of the receipts' charges; never above spent */
+    int64_t before;  /* what was spent when it was taken up last */
     int in_flight, in_flight_most;
     size_t span_bytes;
     struct fm_service_press press; /* of inputs */
+    struct fm_tier_cloud_grant grant;
     struct fm_cloud_flight flights[FM_CLOUD_FLIGHT_MOST];
 };
 
@@ -80,9 +84,12 @@ bool fm_cloud_terms_bill(const json_t *json, const struct fm_cloud_map *map,
                          struct fm_tier_cloud_bill *bill);
 bool fm_cloud_terms_integer(const json_t *json, const char *member, int64_t least, int64_t most,
                             int64_t *value);
-/* The body that opens a map, in new memory. NULL: no memory. */
-char *fm_cloud_terms_open(const struct fm_tier_cloud_map *map, const char *program,
-                          const char *module, uint64_t offset, const char *shared_name);
+/* What a map is for: all but its key and its budget, as JSON in new memory, the same text for the same.
+   NULL: no memory. */
+char *fm_cloud_terms_describe(const struct fm_tier_cloud_map *map, const char *program,
+                              const char *module, uint64_t offset, const char *shared_name);
+/* The body that opens a map so described, in new memory. NULL: no memory. */
+char *fm_cloud_terms_open(const char *described, int64_t budget);
 
 /* shared.c. begin() starts the digest; wait() has it: false where it was given up. */
 void fm_cloud_shared_begin(struct fm_cloud_shared *shared, const struct fm_cloud_line *line,
@@ -98,6 +105,7 @@ bool fm_cloud_upload(struct fm_cloud *cloud, const struct fm_program *program,
 bool fm_cloud_map_open(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map,
                        struct fm_tier_cloud_grant *grant, char why[FM_TIER_CLOUD_WHY]);
 void fm_cloud_map_close(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill);
+bool fm_cloud_map_rest(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill);
 
 /* spans.c */
 bool fm_cloud_spans_send(struct fm_cloud *cloud, const struct fm_tier_cloud_span *span);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Opens and closes a map. A program that this line has opened a map of before is taken to be there still: the
- * service says so where it is not, and then it is offered again, once.
+ * Opens and closes a map, and lets it rest in between: opening costs a round trip and the start of workers,
+ * which a program that calls map after map should pay once. A program that this line has opened a map of
+ * before is taken to be there still: the service says so where it is not, and then it is offered again, once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct opening {
     char name[FM_SERVICE_HEX_BYTES]; /* of the program */
     char *module;                    /* as the manifest has it; "" for the executable */
     uint64_t offset;
-    char *body;
+    char *described; /* what the map is for */
     char *why;
 };
 
@@ -82,10 +83,14 @@ static bool is_lacking(const struct fm_cloud_call *call)
 static bool ask(struct fm_cloud *cloud, struct opening *opening, struct fm_tier_cloud_grant *grant,
                 bool *lacking)
 {
+    char *body = fm_cloud_terms_open(opening->described, opening->asked->budget);
+    *lacking = false;
+    if (body == NULL)
+        return fm_cloud_say(opening->why, "no memory for a map in the cloud; free some");
     struct fm_cloud_call call = {.method = "POST",
                                  .target = "/v1/maps",
-                                 .body = opening->body,
-                                 .body_bytes = strlen(opening->body),
+                                 .body = body,
+                                 .body_bytes = strlen(body),
                                  .seconds = 2 * FM_CLOUD_CALL_S};
     fm_cloud_call_run(&cloud->line, &call);
     *lacking = is_lacking(&call);
@@ -97,7 +102,20 @@ static bool ask(struct fm_cloud *cloud, struct opening *opening, struct fm_tier_
                             "the map that %s grants makes no sense; update the service or fastmap",
                             cloud->line.url);
     fm_cloud_call_drop(&call);
+    free(body);
     return good;
+}
+
+/* Needs the shared block's digest, which the upload of the program need not wait for. */
+static bool describe(struct opening *opening)
+{
+    if (!fm_cloud_shared_wait(&opening->shared))
+        return fm_cloud_say(opening->why, "the map was given up");
+    if (opening->described == NULL)
+        opening->described = fm_cloud_terms_describe(opening->asked, opening->name, opening->module,
+                                                     opening->offset, opening->shared.name);
+    return opening->described != NULL ||
+           fm_cloud_say(opening->why, "no memory for a map in the cloud; free some");
 }
 
 static bool prepare(struct fm_cloud *cloud, struct opening *opening, bool upload,
@@ -105,13 +123,7 @@ static bool prepare(struct fm_cloud *cloud, struct opening *opening, bool upload
 {
     if (upload && !fm_cloud_upload(cloud, &opening->program, &opening->shared, grant, opening->why))
         return false;
-    if (!fm_cloud_shared_wait(&opening->shared))
-        return fm_cloud_say(opening->why, "the map was given up");
-    if (opening->body == NULL)
-        opening->body = fm_cloud_terms_open(opening->asked, opening->name, opening->module,
-                                            opening->offset, opening->shared.name);
-    return opening->body != NULL ||
-           fm_cloud_say(opening->why, "no memory for a map in the cloud; free some");
+    return describe(opening);
 }
 
 /* Whether the service had all that the map needs when it was last asked: then it is not asked again, which
@@ -140,25 +152,56 @@ static bool negotiate(struct fm_cloud *cloud, struct opening *opening,
     return good;
 }
 
+/* Goes on with a map that rests, if what is asked for is the same and may cost what is left of its hold. */
+static bool take_up(struct fm_cloud *cloud, struct opening *opening,
+                    struct fm_tier_cloud_grant *grant)
+{
+    struct fm_cloud_map *map = &cloud->map;
+    const struct fm_tier_cloud_map *asked = opening->asked;
+    const int64_t left = map->hold - map->spent;
+    if (!map->rests || left < asked->resting_least || left > asked->resting_most ||
+        !describe(opening) || strcmp(map->described, opening->described) != 0)
+        return false;
+    map->rests = false;
+    map->before = map->spent;
+    *grant = map->grant;
+    return true;
+}
+
+static bool open_new(struct fm_cloud *cloud, struct opening *opening,
+                     struct fm_tier_cloud_grant *grant)
+{
+    struct fm_cloud_map *map = &cloud->map;
+    struct fm_tier_cloud_bill bill; /* nothing was spent while it rested */
+    fm_cloud_map_close(cloud, &bill);
+    memset(map, 0, sizeof *map); /* too large for a temporary */
+    map->in_size = opening->asked->in_size;
+    map->out_size = opening->asked->out_size;
+    map->open = negotiate(cloud, opening, grant);
+    map->grant = *grant;
+    map->grant.uploaded = 0;
+    map->grant.upload_bytes_per_s = 0;
+    map->described = opening->described;
+    opening->described = NULL;
+    return map->open;
+}
+
 bool fm_cloud_map_open(struct fm_cloud *cloud, const struct fm_tier_cloud_map *asked,
                        struct fm_tier_cloud_grant *grant, char why[FM_TIER_CLOUD_WHY])
 {
     struct opening opening = {.asked = asked, .why = why};
-    struct fm_cloud_map *map = &cloud->map;
     why[0] = '\0';
     *grant = (struct fm_tier_cloud_grant){0};
     if (!check_asked(asked, why))
         return false;
-    memset(map, 0, sizeof *map); /* too large for a temporary */
-    map->in_size = asked->in_size;
-    map->out_size = asked->out_size;
     fm_cloud_shared_begin(&opening.shared, &cloud->line, asked->shared, asked->shared_size);
-    map->open = gather(&opening) && negotiate(cloud, &opening, grant);
+    const bool good =
+        gather(&opening) && (take_up(cloud, &opening, grant) || open_new(cloud, &opening, grant));
     fm_cloud_shared_wait(&opening.shared);
     fm_program_free(&opening.program);
     free(opening.module);
-    free(opening.body);
-    return map->open;
+    free(opening.described);
+    return good;
 }
 
 /* ---- Closing ----------------------------------------------------------------------------------------- */
@@ -169,8 +212,11 @@ void fm_cloud_map_close(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill)
 {
     struct fm_cloud_map *map = &cloud->map;
     struct fm_cloud_call call = {.method = "DELETE", .seconds = FM_CLOUD_CALL_S};
-    *bill = (struct fm_tier_cloud_bill){.charged = map->spent};
+    *bill = (struct fm_tier_cloud_bill){.charged = map->spent - map->before};
     fm_cloud_spans_drop(map);
+    free(map->described);
+    map->described = NULL;
+    map->rests = false;
     if (!map->open)
         return;
     const struct fm_tier_cloud_service service = cloud->line.service;
@@ -186,4 +232,15 @@ void fm_cloud_map_close(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill)
         fm_cloud_terms_bill(call.json, map, bill);
     fm_cloud_call_drop(&call);
     map->open = false;
+}
+
+bool fm_cloud_map_rest(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill)
+{
+    struct fm_cloud_map *map = &cloud->map;
+    if (!map->open || map->over || map->in_flight > 0)
+        return false;
+    *bill = (struct fm_tier_cloud_bill){.charged = map->spent - map->before};
+    map->before = map->spent;
+    map->rests = true;
+    return true;
 }

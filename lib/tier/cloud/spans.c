@@ -180,7 +180,7 @@ static void land(struct fm_cloud *cloud, struct fm_cloud_flight *flight,
                      cloud->line.url);
         end_map(map, answer->why);
     }
-    answer->spent = map->spent;
+    answer->spent = map->spent - map->before;
     answer->seconds = fm_cloud_now() - flight->sent;
     fm_cloud_call_drop(&flight->call);
     flight->used = false;

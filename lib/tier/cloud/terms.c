@@ -92,7 +92,7 @@ bool fm_cloud_terms_bill(const json_t *json, const struct fm_cloud_map *map,
         !fm_cloud_terms_integer(json, "charged", map->spent, map->hold, &charged) ||
         !fm_cloud_terms_integer(json, "balance", INT64_MIN, INT64_MAX, &balance))
         return false;
-    *bill = (struct fm_tier_cloud_bill){charged, balance, true};
+    *bill = (struct fm_tier_cloud_bill){charged - map->before, balance, true};
     return true;
 }
 
@@ -162,15 +162,14 @@ static void add_stack(json_t *body)
         json_object_set_new(body, "stack_bytes", json_integer((json_int_t)limit.rlim_cur));
 }
 
-char *fm_cloud_terms_open(const struct fm_tier_cloud_map *map, const char *program,
-                          const char *module, uint64_t offset, const char *shared_name)
+char *fm_cloud_terms_describe(const struct fm_tier_cloud_map *map, const char *program,
+                              const char *module, uint64_t offset, const char *shared_name)
 {
     json_t *body = json_pack(
-        "{so, ss, s{ss, sI, ss}, sI, sI, si, sI, sb, so, so}", "key", key(), "program", program,
-        "function", "module", module, "offset", (json_int_t)offset, "kind",
-        map->is_block ? "block" : "element", "in_size", (json_int_t)map->in_size, "out_size",
-        (json_int_t)map->out_size, "vcpus", map->vcpus, "budget", (json_int_t)map->budget, "stop",
-        map->stop, "features", features(), "variables", variables());
+        "{ss, s{ss, sI, ss}, sI, sI, si, sb, so, so}", "program", program, "function", "module",
+        module, "offset", (json_int_t)offset, "kind", map->is_block ? "block" : "element",
+        "in_size", (json_int_t)map->in_size, "out_size", (json_int_t)map->out_size, "vcpus",
+        map->vcpus, "stop", map->stop, "features", features(), "variables", variables());
     if (body == NULL)
         return NULL;
     if (map->shared != NULL)
@@ -179,6 +178,18 @@ char *fm_cloud_terms_open(const struct fm_tier_cloud_map *map, const char *progr
             json_pack("{ss, sI}", "digest", shared_name, "size", (json_int_t)map->shared_size));
     add_floating_point(body, map);
     add_stack(body);
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    return text;
+}
+
+char *fm_cloud_terms_open(const char *described, int64_t budget)
+{
+    json_t *body = json_loads(described, 0, NULL);
+    if (body == NULL)
+        return NULL;
+    json_object_set_new(body, "key", key());
+    json_object_set_new(body, "budget", json_integer(budget));
     char *text = json_dumps(body, JSON_COMPACT);
     json_decref(body);
     return text;
