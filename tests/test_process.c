@@ -7,6 +7,7 @@
 #include <fenv.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -384,6 +385,124 @@ TEST(the_shared_block_is_read_only_there)
     map.shared_size = sizeof words;
     CHECK_EQ_INT(run(map).code, 0);
     CHECK_EQ_SIZE(right_ones(), N);
+}
+
+/* ---- On which processors ---- */
+
+static int processors(pid_t thread)
+{
+    cpu_set_t cpus;
+    return sched_getaffinity(thread, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : -1;
+}
+
+static void bind_to_first_of(pid_t thread, const cpu_set_t *cpus)
+{
+    cpu_set_t one;
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, cpus))
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    CHECK_EQ_INT(sched_setaffinity(thread, sizeof one, &one), 0);
+}
+
+static void *ask_processors(void *count)
+{
+    *(int *)count = processors(0);
+    return NULL;
+}
+
+/* What the element may use, and what threads may that it makes. */
+static int count_processors(const void *x, void *y, const void *shared)
+{
+    pthread_t thread;
+    int inherited = 0;
+    (void)x;
+    (void)shared;
+    if (pthread_create(&thread, NULL, ask_processors, &inherited) != 0)
+        return 1;
+    pthread_join(thread, NULL);
+    *(double *)y = inherited == processors(0) ? inherited : -1;
+    return 0;
+}
+
+static const struct fastmap_map counting =
+    FASTMAP_MAP(.func = count_processors, .out = out, .out_size = 8, .n = 20,
+                .workers = FASTMAP_WORKERS_PROCESSES);
+
+TEST(elements_may_run_wherever_their_thread_may)
+{
+    struct fastmap_session *session = session_of(1);
+    cpu_set_t own;
+    CHECK_EQ_INT(sched_getaffinity(0, sizeof own, &own), 0);
+    for (int bound = 0; bound < 3; bound++) { /* free, bound, free again: the worker is the same */
+        if (bound == 1)
+            bind_to_first_of(0, &own);
+        CHECK_EQ_INT(fastmap_session_run(session, &counting, NULL), 0);
+        for (int i = 0; i < 20; i++)
+            CHECK_TRUE(out[i] == (bound == 1 ? 1 : CPU_COUNT(&own)), "%d: %g", i, out[i]);
+        CHECK_EQ_INT(processors(0), bound == 1 ? 1 : CPU_COUNT(&own));
+        CHECK_EQ_INT(sched_setaffinity(0, sizeof own, &own), 0);
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(a_lost_worker_leaves_its_thread_free)
+{
+    const int own = processors(0);
+    const enum deed deeds[] = {KILL, SMASH, LOOP};
+    for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
+        const struct order order = order_of(deeds[i]);
+        struct fastmap_map map = map_of(&order);
+        map.element_timeout = deeds[i] == LOOP ? 0.1 : 0;
+        CHECK_EQ_INT(run(map).code, FASTMAP_ERR_ELEMENT);
+        CHECK_EQ_INT(processors(0), own);
+    }
+}
+
+struct binding {
+    pid_t thread;
+    cpu_set_t cpus; /* it may be bound to */
+};
+
+/* From outside, as taskset does it, and elsewhere than where the thread waits just now. */
+static void *bind_when_it_waits(void *made_by)
+{
+    struct binding *binding = made_by;
+    cpu_set_t waits;
+    int tries = 0;
+    while (processors(binding->thread) != 1 && tries++ < 10000)
+        usleep(1000);
+    CHECK_EQ_INT(sched_getaffinity(binding->thread, sizeof waits, &waits), 0);
+    CPU_XOR(&binding->cpus, &binding->cpus, &waits);
+    bind_to_first_of(binding->thread, &binding->cpus);
+    return NULL;
+}
+
+static int long_nap(const void *x, void *y, const void *shared)
+{
+    (void)x;
+    (void)y;
+    (void)shared;
+    usleep(300000);
+    return 0;
+}
+
+TEST(a_thread_that_is_bound_while_it_waits_stays_bound)
+{
+    struct binding binding = {.thread = gettid()};
+    pthread_t thread;
+    CHECK_EQ_INT(sched_getaffinity(0, sizeof binding.cpus, &binding.cpus), 0);
+    const cpu_set_t own = binding.cpus;
+    if (CPU_COUNT(&own) < 2)
+        SKIP("there is one processor");
+    CHECK_EQ_INT(pthread_create(&thread, NULL, bind_when_it_waits, &binding), 0);
+    CHECK_EQ_INT(
+        run(FASTMAP_MAP(.func = long_nap, .n = 1, .workers = FASTMAP_WORKERS_PROCESSES)).code, 0);
+    pthread_join(thread, NULL);
+    CHECK_EQ_INT(processors(0), 1);
+    CHECK_TRUE(CPU_ISSET(sched_getcpu(), &binding.cpus), "it is on processor %d", sched_getcpu());
+    CHECK_EQ_INT(sched_setaffinity(0, sizeof own, &own), 0);
 }
 
 /* ---- What main() has done ---- */

@@ -12,6 +12,7 @@
 #include "engine/worker.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@
 #define DESCRIPTOR "FASTMAP_WORKER_FD"
 
 _Static_assert(sizeof(struct fm_base_fenv) <= FM_WIRE_WORKER_FENV, "it fits a LOAD");
+_Static_assert(sizeof(cpu_set_t) == FM_WIRE_WORKER_CPUS, "it is the control page's");
 
 struct region {
     char *memory; /* NULL: none */
@@ -156,6 +158,7 @@ static void open_page(const struct fm_wire_worker_span *span)
 static void close_page(struct fm_wire_worker_result *result)
 {
     struct fm_wire_worker_control *control = fm_program_crash_control;
+    atomic_store_explicit(&control->ended_on, (uint64_t)sched_getcpu(), memory_order_relaxed);
     atomic_store_explicit(&control->index, FM_WIRE_WORKER_NONE, memory_order_relaxed);
     atomic_store_explicit(&control->span, 0, memory_order_release);
     result->failed = atomic_load_explicit(&control->failed, memory_order_relaxed);
@@ -220,6 +223,16 @@ static bool map_region(struct region *region, int descriptor, uint64_t bytes)
     return true;
 }
 
+/* The host has drawn this process to its own core to wake it there (docs/WORKER.md). It may go on anywhere,
+   and so may threads that elements make, before anything of the program's runs. */
+static void roam(void)
+{
+    cpu_set_t cpus;
+    memcpy(&cpus, fm_program_crash_control->cpus, sizeof cpus);
+    if (CPU_COUNT(&cpus) > 0)
+        (void)sched_setaffinity(0, sizeof cpus, &cpus);
+}
+
 static void refuse(const char *sentence)
 {
     snprintf(worker.refusal, sizeof worker.refusal, "%s", sentence);
@@ -227,6 +240,7 @@ static void refuse(const char *sentence)
 
 static void take_load(const struct fm_wire_worker_load *load, int descriptor)
 {
+    roam();
     worker.refusal[0] = '\0';
     worker.load = *load;
     worker.load.path = NULL;
@@ -279,6 +293,7 @@ static bool take_span(const struct fm_wire_worker_span *span)
                              : fm_wire_worker_misfits(span, &worker.load, worker.arena.bytes);
     if (misfit != NULL)
         return refused(span->span, misfit);
+    roam();
     const uint64_t begun_ns = fm_base_now_ns();
     if (!compute_as_there(span, &answer.is.result))
         return refused(span->span, "the worker has no memory left");

@@ -21,6 +21,7 @@
 #define FM_WIRE_WORKER_SENTENCE 512 /* bytes of a sentence at most, the final NUL included */
 #define FM_WIRE_WORKER_FENV 32      /* bytes of a floating-point environment at most */
 #define FM_WIRE_WORKER_FAILURES 64  /* failures that a RESULT lists at most */
+#define FM_WIRE_WORKER_CPUS 128     /* bytes of a mask of processors: 1024 of them */
 #define FM_WIRE_WORKER_NONE UINT64_MAX /* no element */
 
 enum fm_wire_worker_type {
@@ -148,8 +149,8 @@ const char *fm_wire_worker_misfits(const struct fm_wire_worker_span *span,
                                    const struct fm_wire_worker_load *load, uint64_t arena_bytes);
 
 /*
- * The first bytes of the arena, written by the worker and read by the host when the worker has gone without a
- * word, or to see whether it moves. The host copies what it looks at.
+ * The first bytes of the arena, written by the worker (but the last field) and read by the host when the
+ * worker has gone without a word, or to see whether it moves. The host copies what it looks at.
  */
 #define FM_WIRE_WORKER_CONTROL 4096 /* bytes; inputs and outputs begin behind it */
 
@@ -160,6 +161,9 @@ struct fm_wire_worker_control {
     _Atomic uint64_t failed; /* elements of the span that failed so far, and the first of them */
     _Atomic uint64_t listed;
     struct fm_wire_worker_failure failures[FM_WIRE_WORKER_FAILURES];
+    _Atomic uint64_t ended_on; /* the processor on which the last span ended */
+    uint8_t
+        cpus[FM_WIRE_WORKER_CPUS]; /* by the host: where the worker may run; 0: where it may now */
 };
 
 #endif

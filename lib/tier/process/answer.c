@@ -173,12 +173,13 @@ void fm_process_worker_compute(struct fm_process_worker *worker, const struct fm
     span->span = ++worker->spans;
     span->map = worker->load.map;
     frame.is.span = *span;
-    bool answered = !fm_program_channel_send(&worker->channel, &frame, -1); /* then it has gone */
+    bool answered = !fm_process_worker_meet(worker, &frame); /* then it has gone */
     bool late = false;
     while (!answered && !late) {
         late = is_late(worker, &watch);
         answered = fm_process_worker_listen(worker, look_ms(&watch));
     }
+    fm_process_worker_leave(worker);
     if (answered)
         take_answer(worker, map, span, answer);
     else

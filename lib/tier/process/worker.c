@@ -84,6 +84,8 @@ static int start(struct fm_process_worker *worker)
     struct fm_process_orders orders = {.cpus = &worker->cpus};
     bool started = make_channel(&channel) && make_pipe(&output) && make_pipe(&error);
     orders.reason = errno;
+    CPU_ZERO(&worker->cpus);
+    (void)sched_getaffinity(0, sizeof worker->cpus, &worker->cpus);
     if (started) {
         orders.channel = channel.worker;
         orders.output = output.worker;
@@ -183,7 +185,7 @@ static bool load(struct fm_process_worker *worker, const struct fm_process_map *
     frame.is.load.map = ++worker->loads;
     worker->load = frame.is.load;
     (void)snprintf(worker->path, sizeof worker->path, "%s", map->function.module);
-    return fm_program_channel_send(&worker->channel, &frame, map->shared.fd);
+    return fm_process_worker_tell(worker, &frame, map->shared.fd);
 }
 
 static void drop_arena(struct fm_process_worker *worker)
@@ -214,7 +216,7 @@ static bool give_arena(struct fm_process_worker *worker)
     struct fm_wire_worker_frame frame = {.type = FM_WIRE_WORKER_ARENA,
                                          .is.arena = {.bytes = worker->arena.size}};
     worker->has_arena = true;
-    return fm_program_channel_send(&worker->channel, &frame, worker->arena.fd);
+    return fm_process_worker_tell(worker, &frame, worker->arena.fd);
 }
 
 /* ---- Ready ---- */
@@ -226,19 +228,6 @@ static void name_after(struct fm_process_worker *worker, int rank)
                        worker->number);
     else
         (void)snprintf(worker->name, sizeof worker->name, "worker %d", worker->number);
-}
-
-/* It runs where its thread may, which waits meanwhile. */
-static void follow_thread(struct fm_process_worker *worker)
-{
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    if (sched_getaffinity(0, sizeof cpus, &cpus) != 0 || CPU_EQUAL(&cpus, &worker->cpus))
-        return;
-    worker->cpus = cpus;
-    const pid_t pid = atomic_load(&worker->pid);
-    if (pid != 0)
-        (void)sched_setaffinity(pid, sizeof cpus, &cpus);
 }
 
 static int ensure_process(struct fm_process_worker *worker)
@@ -253,7 +242,6 @@ int fm_process_worker_ready(struct fm_process_worker *worker, const struct fm_pr
                             size_t bytes)
 {
     if (worker->serial != map->serial) {
-        follow_thread(worker);
         name_after(worker, map->rank);
         fm_process_output_next(&worker->output);
         fm_process_output_next(&worker->error);

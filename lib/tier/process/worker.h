@@ -23,8 +23,9 @@ struct fm_process_worker {
     _Atomic pid_t pid;              /* 0: there is no process */
     int pidfd;
     int number;
-    char name[48]; /* "worker 3" */
-    cpu_set_t cpus;
+    char name[48];  /* "worker 3" */
+    cpu_set_t cpus; /* where its thread may run */
+    int core;       /* where its thread waits for it: see meet.c; -1: it is bound, or not known */
     struct fm_program_channel channel;
     struct fm_process_output output;
     struct fm_process_output error;
@@ -67,6 +68,14 @@ int fm_process_worker_ready(struct fm_process_worker *worker, const struct fm_pr
 /* Has the span computed, whose inputs are in the arena; the span gets its name here. */
 void fm_process_worker_compute(struct fm_process_worker *worker, const struct fm_process_map *map,
                                struct fm_wire_worker_span *span, struct fm_process_answer *answer);
+
+/* Sends a frame on which the worker wakes on the calling thread's core. False: it has gone. */
+bool fm_process_worker_tell(struct fm_process_worker *worker, struct fm_wire_worker_frame *frame,
+                            int descriptor);
+
+/* The same, and the thread stays on that core, for the answer to wake it there, until it leaves. */
+bool fm_process_worker_meet(struct fm_process_worker *worker, struct fm_wire_worker_frame *frame);
+void fm_process_worker_leave(const struct fm_process_worker *worker);
 
 /* Shows what is printed, and waits for it, at most so many milliseconds (-1: no limit). True: the worker has
    said something, or has gone. */
