@@ -361,6 +361,40 @@ TEST(a_status_line_is_redrawn_below_lines_and_leaves_nothing)
                  "\r\033[K10%\r\033[K20%\r\033[Kfastmap: a line\n20%\r\033[Kfastmap: another\n");
 }
 
+TEST(a_question_stands_until_it_is_answered_whatever_else_is_said)
+{
+    if (!capture_terminal(80))
+        SKIP("no pseudo-terminals here");
+    fm_base_status_show("10%");
+    fm_base_question_show("yes? ");
+    fm_base_status_show("20%");
+    fm_base_status_clear();
+    fm_base_question_show("yes? ");
+    fm_base_log(FASTMAP_VERBOSITY_NORMAL, FASTMAP_VERBOSITY_NORMAL, "a line");
+    fm_base_question_show("now? ");
+    fm_base_question_end(true);
+    fm_base_status_show("30%");
+    fm_base_status_clear();
+    const char *text = written();
+    capture_end();
+    CHECK_EQ_STR(text, "\r\033[K10%\r\033[Kyes? \r\033[Kfastmap: a line\nyes? \r\033[Know? "
+                       "\r\033[K30%\r\033[K");
+}
+
+TEST(of_a_question_that_nobody_need_answer_nothing_is_left)
+{
+    if (!capture_terminal(80))
+        SKIP("no pseudo-terminals here");
+    fm_base_question_show("yes? ");
+    fm_base_question_end(false);
+    fm_base_question_end(false);
+    fm_base_status_show("10%");
+    fm_base_status_clear();
+    const char *text = written();
+    capture_end();
+    CHECK_EQ_STR(text, "\r\033[Kyes? \r\033[K\r\033[K10%\r\033[K");
+}
+
 TEST(a_status_line_is_cut_to_the_terminal)
 {
     if (!capture_terminal(10))

@@ -31,6 +31,7 @@ static const char erase_line[] = "\r\033[K";
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char status[STATUS_BYTES]; /* what is on the terminal; "" for nothing */
+static bool asks;                 /* it is a question */
 
 /* ---- The lock ---------------------------------------------------------------------------------- */
 
@@ -47,6 +48,7 @@ static void unlock_in_parent(void)
 static void unlock_in_child(void)
 {
     status[0] = '\0';
+    asks = false;
     pthread_mutex_unlock(&lock);
 }
 
@@ -134,36 +136,55 @@ bool fm_base_status_is_terminal(void)
     return is_terminal;
 }
 
-/* Columns of the terminal, asked each time because windows change; 0: not a terminal. */
-static size_t terminal_columns(void)
+/* Asked each time because windows change. A character in the last column makes some terminals move to the
+   next line. */
+size_t fm_base_status_columns(void)
 {
     struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0)
+    const int kept_errno = errno;
+    const bool is_terminal = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+    errno = kept_errno;
+    if (!is_terminal)
         return 0;
-    return size.ws_col > 0 ? size.ws_col : USUAL_COLUMNS;
+    return size.ws_col > 0 ? size.ws_col - 1u : USUAL_COLUMNS - 1;
 }
 
-/* Keeps the last column free: a character there makes some terminals move to the next line. */
 static void set_status(const char *line, size_t columns)
 {
-    const size_t room = columns - 1 < STATUS_BYTES - 1 ? columns - 1 : STATUS_BYTES - 1;
+    const size_t room = columns < STATUS_BYTES - 1 ? columns : STATUS_BYTES - 1;
     const size_t length = strnlen(line, room);
     for (size_t i = 0; i < length; i++)
         status[i] = (char)((unsigned char)line[i] < 0x20u || line[i] == 0x7F ? '?' : line[i]);
     status[length] = '\0';
 }
 
+/* Under the lock. */
+static void draw(const char *line, size_t columns)
+{
+    struct output output = {0};
+    set_status(line, columns);
+    append(&output, erase_line, sizeof erase_line - 1);
+    append(&output, status, strlen(status));
+    write_out(&output);
+}
+
+/* Under the lock. */
+static void erase(void)
+{
+    struct output output = {0};
+    append_erasure(&output);
+    status[0] = '\0';
+    write_out(&output);
+}
+
 void fm_base_status_show(const char *line)
 {
     const int kept_errno = errno;
-    const size_t columns = terminal_columns();
+    const size_t columns = fm_base_status_columns();
     if (columns > 0) {
-        struct output output = {0};
         acquire();
-        set_status(line, columns);
-        append(&output, erase_line, sizeof erase_line - 1);
-        append(&output, status, strlen(status));
-        write_out(&output);
+        if (!asks)
+            draw(line, columns);
         release();
     }
     errno = kept_errno;
@@ -172,11 +193,38 @@ void fm_base_status_show(const char *line)
 void fm_base_status_clear(void)
 {
     const int kept_errno = errno;
-    struct output output = {0};
     acquire();
-    append_erasure(&output);
-    status[0] = '\0';
-    write_out(&output);
+    if (!asks)
+        erase();
+    release();
+    errno = kept_errno;
+}
+
+/* ---- The question --------------------------------------------------------------------------------- */
+
+void fm_base_question_show(const char *line)
+{
+    const int kept_errno = errno;
+    const size_t columns = fm_base_status_columns();
+    if (columns > 0) {
+        acquire();
+        if (!asks || strncmp(line, status, columns) != 0)
+            draw(line, columns);
+        asks = true;
+        release();
+    }
+    errno = kept_errno;
+}
+
+void fm_base_question_end(bool answered)
+{
+    const int kept_errno = errno;
+    acquire();
+    if (asks && !answered)
+        erase();
+    else if (asks)
+        status[0] = '\0';
+    asks = false;
     release();
     errno = kept_errno;
 }

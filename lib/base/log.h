@@ -9,6 +9,7 @@
 
 #include <fastmap.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Prints "fastmap: ..." if the session's verbosity includes the level (QUIET: warnings; NORMAL; LOUD).
    At most 1 KiB, a cut shown as "...". errno is kept. */
@@ -25,5 +26,16 @@ void fm_base_status_show(const char *line);
 
 /* Takes the status line away; nothing is left of it on the terminal. */
 void fm_base_status_clear(void);
+
+/* Columns that a status or a question has; 0: standard error is no terminal. */
+size_t fm_base_status_columns(void);
+
+/* A question in the place of the status line: it stands, with lines above it and the cursor at its end, and
+   no status is drawn until it is over. The same text again changes nothing: somebody may be typing. */
+void fm_base_question_show(const char *line);
+
+/* The question is over. answered: what was typed has ended its line, and both stay on the screen; else
+   nothing is left of it. */
+void fm_base_question_end(bool answered);
 
 #endif

@@ -224,6 +224,9 @@ void fm_engine_pieces_turn(struct fm_engine_cloud *cloud);
 /* For how long the one that is overdue has been away; 0: none is. */
 double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud);
 
+/* Elements whose results are there and wait for the rest of what came with them. */
+size_t fm_engine_pieces_held(const struct fm_engine_cloud *cloud);
+
 /* The map is over: all goes but what flies. */
 void fm_engine_pieces_drop(struct fm_engine_cloud *cloud);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The question before money is spent. It stands on standard error, the answer comes from standard input, and
- * both must be a terminal. The line is written anew as the estimate changes; what is not yes or no is asked
- * again; the end of input is a no.
+ * both must be a terminal. The line is written anew as the estimate changes, and stands in the place of the
+ * progress line until there is an answer; what is not yes or no is asked again; the end of input is a no.
  */
 #include "engine/confirm.h"
 
@@ -21,24 +21,43 @@
 static void put_time(char *text, size_t bytes, double seconds)
 {
     if (seconds < 100)
-        (void)snprintf(text, bytes, "%.0f s", seconds);
+        (void)snprintf(text, bytes, seconds < 9.95 ? "%.1f s" : "%.0f s", seconds);
     else if (seconds < 6000)
         (void)snprintf(text, bytes, "%.0f min", seconds / 60);
     else
         (void)snprintf(text, bytes, "%.1f h", seconds / 3600);
 }
 
-static void put_question(const struct fastmap_forecast *now, bool again)
+/* Three digits that mean something, cents at least. */
+static int decimals(double dollars)
+{
+    int places = 2;
+    while (places < 9 && dollars > 0 && dollars < 1) {
+        dollars *= 10;
+        places++;
+    }
+    return places;
+}
+
+/* In as many words as the line has room for. */
+static void put_question(const struct fastmap_forecast *now)
 {
     char time[32];
     char line[256];
+    const int d = decimals(now->dollars);
+    const size_t room = fm_base_status_columns();
     put_time(time, sizeof time, now->local_seconds - now->adaptive_seconds);
-    const int length = snprintf(
-        line, sizeof line,
-        "%sEstimate: $%.4f (%.4f-%.4f) of $%.4f, saves about %s. Continue? (y/n) ",
-        again ? "\r" : "", now->dollars, now->dollars_least, now->dollars_most, now->balance, time);
-    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
-        return; /* the terminal is gone: the end of input will say so */
+    int length = snprintf(
+        line, sizeof line, "Estimate: $%.*f (%.*f-%.*f) of $%.2f, saves about %s. Continue? (y/n) ",
+        d, now->dollars, d, now->dollars_least, d, now->dollars_most, now->balance, time);
+    if (length > 0 && (size_t)length > room)
+        length = snprintf(line, sizeof line,
+                          "Estimate: $%.*f (%.*f-%.*f), saves about %s. Continue? (y/n) ", d,
+                          now->dollars, d, now->dollars_least, d, now->dollars_most, time);
+    if (length > 0 && (size_t)length > room)
+        (void)snprintf(line, sizeof line, "Pay up to $%.*f, save %s? (y/n) ", d, now->dollars_most,
+                       time);
+    fm_base_question_show(line);
 }
 
 enum answer { YES, NO, UNCLEAR, NONE };
@@ -73,18 +92,17 @@ static bool ask(bool (*appraise)(void *context, struct fastmap_forecast *to), vo
                 const _Atomic bool *give_up, char why[256])
 {
     struct fastmap_forecast now;
-    bool again = false;
     while (!atomic_load(give_up) && appraise(context, &now)) {
-        put_question(&now, again);
+        put_question(&now);
         const enum answer answer = await_answer(give_up);
-        again = answer == NONE;
+        if (answer != NONE)
+            fm_base_question_end(true);
         if (answer == NO)
             (void)snprintf(why, 256, "you said no");
         if (answer == YES || answer == NO)
             return answer == YES;
     }
-    if (again)
-        (void)!write(STDERR_FILENO, "\n", 1);
+    fm_base_question_end(false);
     return false;
 }
 

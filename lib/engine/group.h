@@ -77,6 +77,7 @@ struct fm_engine_group {
     char differs[160];                /* where the ranks disagree */
     char why[FM_BASE_SENTENCE_BYTES]; /* this rank's own sentence, where it has ended the map */
     uint64_t begun_ticks;
+    struct fm_engine_gauge gauge;
     _Atomic uint64_t looked_ticks; /* when anybody looked whether there was something to say, ... */
     _Atomic uint64_t polled_ticks; /* ... and asked the tier for messages */
     _Atomic double due_ns;         /* from then on, until a lease is */
@@ -144,6 +145,9 @@ void fm_engine_talk_receive(void *context, int from, char *bytes, size_t size);
 
 /* Gives, asks and reports, after something has changed. */
 void fm_engine_talk_decide(struct fm_engine_group *group);
+
+/* Brings the gauge up to date. */
+void fm_engine_talk_gauge(struct fm_engine_group *group);
 
 /* Receives, decides, sends. True: there was something. Without the mutex. */
 bool fm_engine_talk_poll(struct fm_engine_group *group);

@@ -41,6 +41,9 @@ void fm_engine_job_start(struct fm_engine_group *group, struct fm_engine_job *jo
         .identity = fm_engine_identity(group->map, group->process != NULL),
         .cost_ns = cost_ns,
         .predicted_ns = cost_ns,
+        .between = fm_engine_talk_between,
+        .context = group,
+        .gauge = group->gauge.n > 0 ? &group->gauge : NULL,
     };
     if (group->process != NULL)
         fm_engine_processes_forward(&job->run, &job->work);

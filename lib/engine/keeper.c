@@ -62,12 +62,16 @@ static void note_progress(struct fm_engine_map *run, const struct fm_local_sight
         display.run = run;
         display.progress = (struct fm_engine_progress){.label = run->map->label, .n = sight->n};
         display.due_seconds = fm_engine_progress_due(run->session, 0);
+        if (run->gauge != NULL)
+            display.due_seconds = atomic_load_explicit(&run->gauge->due_s, memory_order_relaxed);
         atomic_store_explicit(&run->displayed, true, memory_order_relaxed);
     }
     if (display.run == run) {
         if (sight->done > display.progress.done)
             display.progress.done = sight->done;
         display.progress.seconds = sight->age_ns * 1e-9;
+        if (run->gauge != NULL)
+            fm_engine_progress_gauge(run->gauge, &display.progress);
     }
     pthread_mutex_unlock(&display.mutex);
 }
@@ -77,13 +81,9 @@ static void draw_progress(void)
     pthread_mutex_lock(&display.mutex);
     const struct fm_engine_map *run = display.run;
     if (run != NULL && display.progress.seconds >= display.due_seconds) {
-        char text[256];
-        fm_engine_progress_text(&display.progress, text, sizeof text);
-        if (run->session->terminal)
-            fm_base_status_show(text);
-        else
-            fm_base_log(run->session->settings.verbosity, FASTMAP_VERBOSITY_NORMAL, "%s", text);
-        display.due_seconds = fm_engine_progress_due(run->session, display.progress.seconds);
+        display.due_seconds = fm_engine_progress_show(run->session, &display.progress);
+        if (run->gauge != NULL)
+            atomic_store_explicit(&run->gauge->due_s, display.due_seconds, memory_order_relaxed);
     }
     pthread_mutex_unlock(&display.mutex);
 }

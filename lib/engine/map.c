@@ -281,6 +281,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     run.process = NULL;
     run.identity = fm_engine_identity(map, false);
     run.between = NULL;
+    run.gauge = NULL;
     atomic_store_explicit(&run.taken, 0, memory_order_relaxed);
     atomic_store_explicit(&run.stopped, false, memory_order_relaxed);
     atomic_store_explicit(&run.displayed, false, memory_order_relaxed);

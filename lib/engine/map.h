@@ -11,6 +11,16 @@
 struct fm_local_frame;
 struct fm_process_map;
 
+/* How far the own elements of a map over ranks are, whoever computes them: for progress lines, which the
+   thread that called, or the keeper, shows. */
+struct fm_engine_gauge {
+    size_t n;
+    uint64_t begun_ticks;
+    uint64_t read_ticks; /* when it was brought up to date; under the world's mutex */
+    _Atomic size_t done;
+    _Atomic double due_s; /* after how many seconds the next line is due */
+};
+
 /* On the stack of the thread that called, while the call lasts. */
 struct fm_engine_map {
     struct fastmap_session *session;
@@ -33,8 +43,9 @@ struct fm_engine_map {
     /* Of a map over ranks: what the caller does between batches; elements that went elsewhere. */
     void (*between)(void *context);
     void *context;
-    _Atomic size_t taken; /* changed under the world's mutex */
-    size_t left_out;      /* not computed, as the policy was to stop */
+    _Atomic size_t taken;          /* changed under the world's mutex */
+    struct fm_engine_gauge *gauge; /* how far the whole map is; NULL: as far as the frame */
+    size_t left_out;               /* not computed, as the policy was to stop */
     /* Under the failures' lock: */
     size_t failed;
     size_t listed;

@@ -387,6 +387,15 @@ double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud)
     return piece != NULL ? age_ns(piece) : 0;
 }
 
+size_t fm_engine_pieces_held(const struct fm_engine_cloud *cloud)
+{
+    size_t held = 0;
+    for (const struct fm_engine_parcel *p = cloud->parcels; p != NULL; p = p->next)
+        if (p->slot >= 0)
+            held += p->count - cloud->sched.jobs[p->slot].left;
+    return held;
+}
+
 /* ---- The end of a map ---- */
 
 static void drop_waiting(struct fm_engine_cloud *cloud)

@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "engine/map.h"
 
 #define LASTING_SECONDS 1.0 /* maps shorter than that are not worth a line */
 #define TERMINAL_EVERY 0.2
@@ -53,6 +55,26 @@ double fm_engine_progress_due(const struct fastmap_session *session, double last
     if (session->terminal)
         return last_seconds < LASTING_SECONDS ? LASTING_SECONDS : last_seconds + TERMINAL_EVERY;
     return last_seconds < FIRST_LINE ? FIRST_LINE : last_seconds + EVERY_LINE;
+}
+
+void fm_engine_progress_gauge(const struct fm_engine_gauge *gauge,
+                              struct fm_engine_progress *progress)
+{
+    progress->n = gauge->n;
+    progress->done = atomic_load_explicit(&gauge->done, memory_order_relaxed);
+    progress->seconds = fm_base_ticks_to_ns(fm_base_ticks() - gauge->begun_ticks) * 1e-9;
+}
+
+double fm_engine_progress_show(const struct fastmap_session *session,
+                               const struct fm_engine_progress *progress)
+{
+    char text[256];
+    fm_engine_progress_text(progress, text, sizeof text);
+    if (session->terminal)
+        fm_base_status_show(text);
+    else
+        fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_NORMAL, "%s", text);
+    return fm_engine_progress_due(session, progress->seconds);
 }
 
 static void verdict(const struct fastmap_report *report, char *text, size_t size)

@@ -26,6 +26,16 @@ bool fm_engine_progress_wanted(const struct fastmap_session *session);
 /* Seconds after which the next line is due: a few times a second on a terminal, else rarely. */
 double fm_engine_progress_due(const struct fastmap_session *session, double last_seconds);
 
+struct fm_engine_gauge;
+
+/* What a gauge says. */
+void fm_engine_progress_gauge(const struct fm_engine_gauge *gauge,
+                              struct fm_engine_progress *progress);
+
+/* Shows it; returns after how many seconds the next line is due. */
+double fm_engine_progress_show(const struct fastmap_session *session,
+                               const struct fm_engine_progress *progress);
+
 /* What a map did, in one line. Pure. */
 void fm_engine_closing_text(const char *label, const struct fastmap_report *report, char *text,
                             size_t size);

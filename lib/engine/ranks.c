@@ -78,8 +78,6 @@ static void compute(struct fm_engine_group *group, struct fm_engine_job *job)
     struct fastmap_report report;
     struct fm_engine_map *run = &job->run;
     const size_t here = job->work.n;
-    run->between = fm_engine_talk_between;
-    run->context = group;
     fm_engine_compute(run, fm_engine_usable_width(run), &report);
     pthread_mutex_lock(&group->world->mutex);
     const size_t mine = here - atomic_load_explicit(&run->taken, memory_order_relaxed);
@@ -130,6 +128,22 @@ static void wait_message(struct fm_engine_group *group, double idle_ns)
     atomic_store_explicit(&group->waiting, false, memory_order_relaxed);
 }
 
+/* While this thread has nothing to compute. */
+static void show_progress(struct fm_engine_group *group)
+{
+    struct fm_engine_gauge *gauge = &group->gauge;
+    struct fm_engine_progress progress = {.label = group->map->label};
+    fm_engine_progress_gauge(gauge, &progress);
+    if (gauge->n == 0 || progress.seconds < atomic_load(&gauge->due_s) ||
+        !fm_engine_progress_wanted(group->session))
+        return;
+    pthread_mutex_lock(&group->world->mutex);
+    fm_engine_talk_gauge(group);
+    pthread_mutex_unlock(&group->world->mutex);
+    fm_engine_progress_gauge(gauge, &progress);
+    atomic_store(&gauge->due_s, fm_engine_progress_show(group->session, &progress));
+}
+
 static void take_part(struct fm_engine_group *group)
 {
     uint64_t idle_since = fm_base_ticks();
@@ -142,8 +156,11 @@ static void take_part(struct fm_engine_group *group)
             continue;
         }
         const bool any = fm_engine_talk_poll(group);
-        if (fm_sched_ranks_is_through(&group->sched))
+        if (fm_sched_ranks_is_through(&group->sched)) {
+            fm_base_status_clear();
             return;
+        }
+        show_progress(group);
         if (any)
             idle_since = fm_base_ticks();
         const double idle_ns = fm_base_ticks_to_ns(fm_base_ticks() - idle_since);
@@ -175,6 +192,9 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
     fm_engine_share_take(group);
     group->tag = fm_engine_letters_tag(world);
     world->maps++;
+    group->gauge.n = group->own.work.n;
+    group->gauge.begun_ticks = group->begun_ticks;
+    atomic_store(&group->gauge.due_s, fm_engine_progress_due(group->session, 0));
     const bool computes = !fm_engine_cloud_enter(group);
     const int workers = fm_engine_width(group->session);
     if (!fm_sched_ranks_init(&group->sched, &fm_engine_talk_ports, group, world->edges,

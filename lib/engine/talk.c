@@ -17,7 +17,8 @@
 #include "tier/local/local.h"
 
 #define LATENCY_NS 30000.0 /* from an ask to the first element, between busy processes */
-#define TALK_NS 100000.0   /* between looks at messages, at least */
+#define GAUGE_NS 1e8 /* between looks at how far the map is: half as long as between its lines */
+#define TALK_NS 100000.0 /* between looks at messages, at least */
 #define CROWDED_TALK_NS 1000000.0
 #define EAGER_NS 100000.0 /* a waiting rank looks all the time for so long ... */
 #define CROWDED_EAGER_NS 10000.0
@@ -220,6 +221,35 @@ static void note_cost(struct fm_engine_group *group)
         fm_sched_ranks_stop(&group->sched);
 }
 
+/* What the current frame has begun of the own elements, those that came back from the cloud included. */
+static size_t begun_here(const struct fm_engine_group *group)
+{
+    const struct fm_engine_job *job = group->current;
+    if (job == NULL || job->over ||
+        (job != &group->own && group->sched.jobs[job->slot].giver != group->world->is.size))
+        return 0;
+    const size_t taken = atomic_load_explicit(&job->run.taken, memory_order_relaxed);
+    const size_t not_begun = fm_local_unbegun(job->run.frame) + taken;
+    return job->work.n > not_begun ? job->work.n - not_begun : 0;
+}
+
+void fm_engine_talk_gauge(struct fm_engine_group *group)
+{
+    const size_t left = group->sched.jobs[0].left;
+    const size_t landed = group->cloud != NULL ? fm_engine_pieces_held(group->cloud) : 0;
+    const size_t more = begun_here(group) + landed;
+    atomic_store_explicit(&group->gauge.done, group->gauge.n - (left > more ? left - more : 0),
+                          memory_order_relaxed);
+}
+
+static void read_gauge(struct fm_engine_group *group, uint64_t now)
+{
+    if (group->gauge.n == 0 || fm_base_ticks_to_ns(now - group->gauge.read_ticks) < GAUGE_NS)
+        return;
+    group->gauge.read_ticks = now;
+    fm_engine_talk_gauge(group);
+}
+
 void fm_engine_talk_decide(struct fm_engine_group *group)
 {
     const uint64_t now = fm_base_ticks();
@@ -233,6 +263,7 @@ void fm_engine_talk_decide(struct fm_engine_group *group)
         halt(group);
     if (group->cloud != NULL)
         fm_engine_cloud_consider(group->cloud);
+    read_gauge(group, now);
     atomic_store_explicit(&group->looked_ticks, now, memory_order_relaxed);
     atomic_store_explicit(&group->due_ns,
                           fm_sched_ranks_due_ns(&group->sched) - group->sched.now_ns,
