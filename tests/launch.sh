@@ -97,6 +97,9 @@ program plain
 program lacking "$world/lib/libpetsc.so.3"
 rm "$world/lib/libpetsc.so.3"
 program static -static || static=no
+if found musl-gcc; then
+    CC=musl-gcc program musl
+fi
 printf '#!/bin/sh\necho main ran\n' >"$world/bin/script"
 chmod +x "$world/bin/script"
 cp "$world/bin/serial" "$world/bin/its quote's"
@@ -134,7 +137,7 @@ refused() {
     echo "$text" | grep -q "^fastmap-run: .*$pattern" && [ "$(echo "$text" | wc -l)" -eq 1 ]
 }
 
-plan 93
+plan 95
 
 # ---- What the program is -----------------------------------------------------------------------------------
 
@@ -167,6 +170,12 @@ if [ "${static:-}" = no ]; then
 else
     says "a static program is refused: the preload would be ignored and main run N times" \
         "is linked statically" -n 2 --serve yes static
+fi
+if [ -x "$world/bin/musl" ]; then
+    says "a program of musl is refused, whether it is known to use fastmap or not" "uses musl" -n 2 musl
+    says "the same where it is said to" "uses musl" -n 2 --serve yes musl
+else
+    skip_promised "no musl-gcc" 2
 fi
 chmod u+s "$world/bin/serial"
 says "a set-user-id program is refused" "is set-user-id" -n 2 serial

@@ -48,14 +48,18 @@ mpi_of() {
     esac
 }
 
-# Sets `kind` (mpi, serial, static, script, other), `linked` (its MPI), `libraries`, and `library` (its fastmap).
+# Sets `kind` (mpi, serial, static, musl, script, other), `linked` (its MPI), `libraries`, and `library` (its fastmap).
 look_at_program() {
     kind=other linked='' library='' libraries=''
     case $(bytes "$program" 0 4) in
-    7f454c46) libraries=$(libraries_of "$program") ;;
+    7f454c46) ;;
     2321*) kind=script; return ;;
     *) return ;;
     esac
+    case $(bytes "$program" 0 4096) in
+    *2f6c642d6d75736c2d*) kind=musl; return ;; # its loader is /ld-musl-, which ldd cannot read
+    esac
+    libraries=$(libraries_of "$program")
     case $libraries in
     *'=> not found'*)
         die "$program needs $(printf '%s\n' "$libraries" | sed -n 's/[[:blank:]]*\(.*\) => not found.*/\1/p' |
@@ -80,6 +84,7 @@ check_swap() {
     case $kind in
     static) die "$program is linked statically, so that its main cannot be swapped and each rank would run all of" \
         "it: link it dynamically, or $no" ;;
+    musl) die "$program uses musl, whose loader cannot swap main: build it with glibc, or $no" ;;
     script) die "$program is a script; give the program that runs it, by its path (such as /usr/bin/python3 SCRIPT)," \
         "or $no" ;;
     other) die "$program is no ELF program; give the path of one" ;;
@@ -87,9 +92,6 @@ check_swap() {
     if [ -u "$program" ] || [ -g "$program" ]; then
         die "$program is set-user-id or set-group-id, so that its main cannot be swapped; chmod ug-s, or $no"
     fi
-    case $libraries in
-    *ld-musl* | *libc.musl*) die "$program uses musl, whose loader cannot swap main: build it with glibc, or $no" ;;
-    esac
     installed "$pkglibdir" fastmap-worker.so || die "fastmap-worker.so is not in $pkglibdir; install fastmap again"
     shim=$(cd "$(dirname "$file")" && pwd)/fastmap-worker.so
     # Class, byte order and processor.
