@@ -172,6 +172,7 @@ static const struct {
 } told[] = {
     [FMD_SPAN_DONE] = {FM_SERVICE_DONE, FMD_METRIC_spans_done},
     [FMD_SPAN_DIED] = {FM_SERVICE_DIED, FMD_METRIC_spans_died},
+    [FMD_SPAN_NONSENSE] = {FM_SERVICE_DIED, FMD_METRIC_spans_died},
     [FMD_SPAN_LATE] = {FM_SERVICE_LATE, FMD_METRIC_spans_late},
     [FMD_SPAN_CUT] = {FM_SERVICE_CUT, FMD_METRIC_spans_cut},
     [FMD_SPAN_LOST] = {FM_SERVICE_LOST, FMD_METRIC_spans_lost},
@@ -248,7 +249,7 @@ static void tell_outcome(struct fmd_request *request, struct span *own,
     fmd_metrics_add(told[own->run.result.status].metric, 1);
     fmd_span_release(own->run.span);
     own->run.span = NULL;
-    leave(own, fmd_span_is_final(own->run.result.status) && own->run.promised_ns > 0, outcome);
+    leave(own, fmd_span_is_final(own->run.result.status) && own->run.is_promised, outcome);
     if (outcome == NULL) {
         fmd_answer_error(&request->answer, FMD_ERR_gone, "no memory for the outputs");
         return;

@@ -29,7 +29,7 @@ struct fmd_pool;
     X(spans_cut, "counter", "spans cut off when the hold was used up")                    \
     X(spans_late, "counter", "spans that took too long")                                  \
     X(spans_died, "counter", "spans whose worker crashed or ended")                       \
-    X(spans_lost, "counter", "spans lost by nonsense from a worker or by the service")    \
+    X(spans_lost, "counter", "spans whose worker somebody else ended")                    \
     X(spans_repeated, "counter", "spans answered again from what was kept")               \
     X(wait_ns, "counter", "nanoseconds that spans have waited for a worker and computed") \
     X(cpu_ns, "counter", "nanoseconds of CPU time charged")                               \

@@ -105,11 +105,13 @@ void fmd_pool_map_close(struct fmd_map *map);
 /* ---- Spans ---- */
 
 enum fmd_span_status {
-    FMD_SPAN_DONE,    /* a RESULT */
-    FMD_SPAN_DIED,    /* a signal or exit() ended the worker: `crash` */
-    FMD_SPAN_LATE,    /* span_ns is over */
-    FMD_SPAN_CUT,     /* its CPU time is used up */
-    FMD_SPAN_LOST,    /* the worker said what cannot be: nothing of it is to be charged */
+    FMD_SPAN_DONE, /* a RESULT */
+    FMD_SPAN_DIED, /* a signal or exit() ended the worker: `crash` */
+    FMD_SPAN_LATE, /* span_ns is over */
+    FMD_SPAN_CUT,  /* its CPU time is used up */
+    FMD_SPAN_NONSENSE, /* the worker said what cannot be, or nothing any more: by its own program's fault */
+    FMD_SPAN_LOST, /* somebody else ended the worker, as a machine without memory does: nothing of it is to
+                         be charged */
     FMD_SPAN_REFUSED, /* the worker runs but cannot do it (no such function): `sentence` */
     FMD_SPAN_FAILED,  /* no worker could be started: `sentence`, with what the program printed */
     FMD_SPAN_CLOSED   /* the map was closed: nothing is to be charged */
@@ -126,6 +128,7 @@ struct fmd_span_result {
     int crash_signal;     /* DIED: the signal; 0: exit() */
     int crash_status;     /* DIED by exit(): its status */
     uint64_t cpu_ns;      /* measured from outside; may be a little above what was granted */
+    uint64_t granted_ns;  /* in the end */
     uint64_t wall_ns;     /* from being given to the worker */
     uint64_t queued_ns;   /* from commit to that */
     char sentence
@@ -133,6 +136,10 @@ struct fmd_span_result {
 };
 
 typedef void fmd_span_done(struct fmd_span *span, const struct fmd_span_result *result, void *user);
+
+/* It has used up what it was granted: how much more it is granted; 0: there is no more. From the pool's
+   thread, which holds its lock: must not call the pool, nor block. */
+typedef uint64_t fmd_span_more(void *user);
 
 /* Memory for elements [first, first + count). NULL: none is to be had now (503 full). */
 struct fmd_span *fmd_span_reserve(struct fmd_map *map, uint64_t first, uint64_t count);
@@ -142,8 +149,12 @@ struct fmd_span *fmd_span_reserve(struct fmd_map *map, uint64_t first, uint64_t 
 void *fmd_span_in(const struct fmd_span *span);
 const void *fmd_span_out(const struct fmd_span *span);
 
-/* Inputs are complete. cpu_ns: CPU time that it may use. done() may be called before this returns. */
-void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_done *done, void *user);
+/* Inputs are complete. cpu_ns: CPU time that it may use; more() is asked when that is used up, then what
+   was granted to other spans of the map and is not used by them is granted to it instead: a span is cut when
+   all of its map's together have used all that they were granted together, not before and not later.
+   done() may be called before this returns. */
+void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_more *more,
+                     fmd_span_done *done, void *user);
 
 /* Not between commit and done(). */
 void fmd_span_release(struct fmd_span *span);

@@ -67,7 +67,8 @@ static void count_end(struct fmd_pool *pool, enum fmd_span_status status)
     uint64_t *const counters[] = {
         [FMD_SPAN_LATE] = &pool->numbers.killed_late,
         [FMD_SPAN_CUT] = &pool->numbers.killed_cut,
-        [FMD_SPAN_LOST] = &pool->numbers.killed_nonsense,
+        [FMD_SPAN_NONSENSE] = &pool->numbers.killed_nonsense,
+        [FMD_SPAN_LOST] = NULL,
         [FMD_SPAN_FAILED] = NULL,
         [FMD_SPAN_DIED] = &pool->numbers.died,
         [FMD_SPAN_CLOSED] = NULL,
@@ -130,6 +131,16 @@ static void read_page(const struct fmd_span *span, bool is_func, struct fmd_span
     read_failures(page, &span->wire, result);
 }
 
+/* SIGKILL that nobody here has sent. A process that is the first of its namespace cannot send it to itself,
+   nor does it get it for anything that its program does but in the end of its life's CPU time. */
+static bool was_taken(const struct fmd_worker *worker, int status)
+{
+    const struct fmd_pool *pool = worker->map->pool;
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+           pool->sandbox.kind == FMD_SANDBOX_NAMESPACES &&
+           fmd_sandbox_cpu_ns(&worker->process) < FMD_WORKER_LIFE_CPU_S * UINT64_C(1000000000);
+}
+
 static void judge_status(struct fmd_worker *worker, int status)
 {
     char sentence[128];
@@ -141,7 +152,8 @@ static void judge_status(struct fmd_worker *worker, int status)
     else
         snprintf(sentence, sizeof sentence, "the worker ended itself with status %d",
                  WEXITSTATUS(status));
-    fmd_worker_set_verdict(worker, FMD_SPAN_DIED, sentence);
+    fmd_worker_set_verdict(worker, was_taken(worker, status) ? FMD_SPAN_LOST : FMD_SPAN_DIED,
+                           sentence);
     worker->verdict.crash_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     worker->verdict.crash_status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 }
@@ -224,7 +236,7 @@ static void bury_span(struct fmd_worker *worker, int status, uint64_t cpu_ns)
         return;
     }
     judge_status(worker, status);
-    if (worker->verdict.status != FMD_SPAN_LOST)
+    if (worker->verdict.status != FMD_SPAN_NONSENSE && worker->verdict.status != FMD_SPAN_LOST)
         read_page(worker->span, worker->map->load.kind == FM_WIRE_WORKER_FUNC, &worker->verdict);
     fmd_worker_finish(worker, &worker->verdict, cpu_ns);
 }

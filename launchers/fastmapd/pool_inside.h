@@ -47,6 +47,7 @@ struct fmd_span {
     bool is_out;           /* committed, and done() not called yet */
     bool tried;            /* a worker ended before it began with it */
     uint64_t committed_ns; /* when */
+    fmd_span_more *more;
     fmd_span_done *done;
     void *user;
     struct fmd_span *next_finished;
@@ -67,9 +68,9 @@ struct fmd_worker {
     struct fmd_span *span;
     struct fmd_buffer *desk; /* its own memory for small spans; NULL: it has had none */
     uint64_t buffer;         /* number of what it has mapped; 0: nothing */
-    uint64_t since_ns;  /* in this state */
-    uint64_t billed_ns; /* of its CPU time */
-    uint64_t check_ns;  /* when to look at it next */
+    uint64_t since_ns;       /* in this state */
+    uint64_t billed_ns;      /* of its CPU time */
+    uint64_t check_ns;       /* when to look at it next */
     bool said_hello;
     bool hung_up; /* its end of the channel is closed */
     uint64_t
@@ -149,6 +150,11 @@ struct fmd_map *fmd_turn_needs_worker(struct fmd_pool *pool);
 
 /* An account begins to want something: it does not get what it did not ask for before. */
 void fmd_turn_join(struct fmd_pool *pool, struct fmd_sharer *sharer);
+
+/* ---- pool_grant.c, with the mutex ---- */
+
+/* The worker's span has used so much and no more was granted: grants it more. False: there is none. */
+bool fmd_worker_grant(struct fmd_worker *worker, uint64_t used_ns);
 
 /* ---- pool_worker.c, with the mutex ---- */
 

@@ -198,6 +198,7 @@ void fmd_pool_map_close(struct fmd_map *map)
         span->is_out = false;
         memset(&span->result, 0, sizeof span->result);
         span->result.status = FMD_SPAN_CLOSED;
+        span->result.granted_ns = span->grant_ns;
         snprintf(span->result.sentence, sizeof span->result.sentence, "the map was closed");
         span->done(span, &span->result, span->user);
     }

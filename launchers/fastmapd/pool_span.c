@@ -272,6 +272,7 @@ void fmd_span_finish(struct fmd_span *span)
 {
     struct fmd_pool *pool = span->map->pool;
     span->map->calls++;
+    span->result.granted_ns = span->grant_ns;
     pool->numbers.spans++;
     pool->numbers.cpu_ns += span->result.cpu_ns;
     pool->numbers.queued_ns += span->result.queued_ns;
@@ -280,11 +281,13 @@ void fmd_span_finish(struct fmd_span *span)
     pool->finished_end = &span->next_finished;
 }
 
-void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_done *done, void *user)
+void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_more *more,
+                     fmd_span_done *done, void *user)
 {
     struct fmd_map *map = span->map;
     struct fmd_pool *pool = map->pool;
     span->grant_ns = cpu_ns;
+    span->more = more;
     span->done = done;
     span->user = user;
     span->committed_ns = fm_base_now_ns();
@@ -302,6 +305,7 @@ void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_done *done
     pthread_mutex_unlock(&pool->mutex);
     if (closed) { /* only where a map is closed beside this call */
         span->result.status = FMD_SPAN_CLOSED;
+        span->result.granted_ns = cpu_ns;
         done(span, &span->result, user);
     }
 }

@@ -102,7 +102,7 @@ static void hang_up(struct fmd_worker *worker)
     worker->doom_ns = fm_base_now_ns() + GRACE_NS;
     worker->check_ns = 0;
     if (worker->state == FMD_WORKER_IDLE) /* it can be given nothing more */
-        fmd_worker_end(worker, FMD_SPAN_LOST, "the worker has closed its channel");
+        fmd_worker_end(worker, FMD_SPAN_NONSENSE, "the worker has closed its channel");
 }
 
 /* False: it is of no more use. */
@@ -121,7 +121,7 @@ bool fmd_worker_listen(struct fmd_worker *worker)
             fmd_pool_log(worker->map->pool,
                          "a worker of account %s is ended, it says what cannot be: %s",
                          worker->map->sharer->name, wrong);
-            fmd_worker_end(worker, FMD_SPAN_LOST, wrong);
+            fmd_worker_end(worker, FMD_SPAN_NONSENSE, wrong);
         }
     }
     return false;

@@ -112,7 +112,7 @@ bool fmd_worker_give(struct fmd_worker *worker, struct fmd_span *span)
     struct fmd_map *map = worker->map;
     struct fmd_pool *pool = map->pool;
     if (!fmd_span_lay(worker, span) || !send_span(worker, span)) {
-        fmd_worker_end(worker, FMD_SPAN_LOST, "the worker has gone");
+        fmd_worker_end(worker, FMD_SPAN_NONSENSE, "the worker has gone");
         return false;
     }
     fmd_span_unqueue(span);
@@ -144,13 +144,12 @@ static void check_busy(struct fmd_worker *worker, uint64_t now_ns)
     const struct fmd_pool *pool = worker->map->pool;
     const uint64_t late_ns = later(worker->since_ns, pool->config.span_ns);
     const uint64_t used_ns = fmd_worker_unbilled_ns(worker) + worker->map->unbilled_ns;
-    const uint64_t grant_ns = worker->span->grant_ns;
-    if (used_ns >= grant_ns) {
+    if (used_ns >= worker->span->grant_ns && !fmd_worker_grant(worker, used_ns)) {
         fmd_worker_end(worker, FMD_SPAN_CUT, "the CPU time that was granted is used up");
     } else if (now_ns >= late_ns) {
         fmd_worker_end(worker, FMD_SPAN_LATE, "it took longer than a span may take");
     } else { /* on all processors it could use up the rest by then */
-        uint64_t look_ns = (grant_ns - used_ns) / pool->processors;
+        uint64_t look_ns = (worker->span->grant_ns - used_ns) / pool->processors;
         look_ns = look_ns > CUT_LOOK_NS ? look_ns : CUT_LOOK_NS;
         worker->check_ns = least(late_ns, later(now_ns, look_ns));
     }
@@ -166,7 +165,7 @@ static void check_idle(struct fmd_worker *worker, uint64_t now_ns)
     } else if (fmd_worker_unbilled_ns(worker) > IDLE_CPU_NS) {
         fmd_pool_log(pool, "a worker of account %s is ended: it computes between spans",
                      worker->map->sharer->name);
-        fmd_worker_end(worker, FMD_SPAN_LOST, "it computes between spans");
+        fmd_worker_end(worker, FMD_SPAN_NONSENSE, "it computes between spans");
     } else {
         worker->check_ns = least(end_ns, now_ns + IDLE_LOOK_NS);
     }
@@ -189,7 +188,7 @@ void fmd_worker_check(struct fmd_worker *worker, uint64_t now_ns)
     if (now_ns < worker->check_ns)
         return;
     if (worker->doom_ns != 0 && now_ns >= worker->doom_ns)
-        fmd_worker_end(worker, FMD_SPAN_LOST, "the worker has closed its channel");
+        fmd_worker_end(worker, FMD_SPAN_NONSENSE, "the worker has closed its channel");
     switch (worker->state) {
     case FMD_WORKER_STARTING: check_starting(worker, now_ns); break;
     case FMD_WORKER_IDLE: check_idle(worker, now_ns); break;

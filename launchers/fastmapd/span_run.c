@@ -11,24 +11,42 @@
 /* ---- Computing -------------------------------------------------------------------------------------------
    */
 
+/* What is left of the hold and promised to nobody. The map's mutex is held. */
+static uint64_t left_of(const struct fmd_purse *purse)
+{
+    return fmd_money_affords(purse->hold, purse->price) - purse->cpu_ns - purse->promised_ns;
+}
+
+static uint64_t promise(struct fmd_open *open)
+{
+    const uint64_t part = left_of(&open->purse) / (2 * open->vcpus);
+    return fmd_purse_promise(&open->purse, part > PROMISE_LEAST_NS ? part : PROMISE_LEAST_NS);
+}
+
 /* Waits for a promise of CPU time. False where the map is closed; 0 ns where the hold is used up. The map's
    mutex is held. */
 static bool wait_for_promise(struct fmd_open *open, uint64_t *promised_ns)
 {
     for (;;) {
-        const struct fmd_purse *purse = &open->purse;
-        const uint64_t left =
-            fmd_money_affords(purse->hold, purse->price) - purse->cpu_ns - purse->promised_ns;
-        const uint64_t part = left / (2 * open->vcpus);
-        const uint64_t want = part > PROMISE_LEAST_NS ? part : PROMISE_LEAST_NS;
         if (open->closing)
             return false;
-        if (left >= PROMISE_LEAST_NS || open->committed == 0) {
-            *promised_ns = fmd_purse_promise(&open->purse, want);
+        if (left_of(&open->purse) >= PROMISE_LEAST_NS || open->committed == 0) {
+            *promised_ns = promise(open);
             return true;
         }
         pthread_cond_wait(&open->changed, &open->mutex);
     }
+}
+
+/* It has used up its promise. */
+static uint64_t on_more(void *user)
+{
+    const struct fmd_span_run *run = user;
+    struct fmd_open *open = run->open;
+    pthread_mutex_lock(&open->mutex);
+    const uint64_t more_ns = promise(open);
+    pthread_mutex_unlock(&open->mutex);
+    return more_ns;
 }
 
 static void on_done(struct fmd_span *span, const struct fmd_span_result *result, void *user)
@@ -36,6 +54,7 @@ static void on_done(struct fmd_span *span, const struct fmd_span_result *result,
     struct fmd_span_run *run = user;
     (void)span;
     run->result = *result;
+    run->promised_ns = result->granted_ns;
     sem_post(&run->done);
 }
 
@@ -48,7 +67,7 @@ static bool commit(struct fmd_span_run *run)
     const bool go = !open->closing;
     pthread_mutex_unlock(&open->mutex);
     if (go)
-        fmd_span_commit(run->span, run->promised_ns, on_done, run);
+        fmd_span_commit(run->span, run->promised_ns, on_more, on_done, run);
     pthread_rwlock_unlock(&open->gate);
     return go;
 }
@@ -58,10 +77,11 @@ void fmd_span_run(struct fmd_span_run *run)
     struct fmd_open *open = run->open;
     pthread_mutex_lock(&open->mutex);
     const bool is_open = wait_for_promise(open, &run->promised_ns);
-    open->committed += run->promised_ns > 0;
+    run->is_promised = run->promised_ns > 0;
+    open->committed += run->is_promised;
     pthread_mutex_unlock(&open->mutex);
     run->result.status = is_open ? FMD_SPAN_CUT : FMD_SPAN_CLOSED;
-    if (run->promised_ns == 0)
+    if (!run->is_promised)
         return;
     if (!commit(run)) {
         run->result.status = FMD_SPAN_CLOSED;
@@ -81,8 +101,8 @@ static bool is_charged(enum fmd_span_status status)
 
 bool fmd_span_is_final(enum fmd_span_status status)
 {
-    return status == FMD_SPAN_DONE || status == FMD_SPAN_DIED || status == FMD_SPAN_LATE ||
-           status == FMD_SPAN_CUT;
+    return status == FMD_SPAN_DONE || status == FMD_SPAN_DIED || status == FMD_SPAN_NONSENSE ||
+           status == FMD_SPAN_LATE || status == FMD_SPAN_CUT;
 }
 
 /* The hold's side of it: what is paid for. Another thread's promise may wait for this. */
@@ -111,7 +131,7 @@ static void end_commitment(const struct fmd_span_run *run)
 {
     struct fmd_open *open = run->open;
     pthread_mutex_lock(&open->mutex);
-    open->committed -= run->promised_ns > 0;
+    open->committed -= run->is_promised;
     pthread_cond_broadcast(&open->changed);
     pthread_mutex_unlock(&open->mutex);
 }
@@ -121,7 +141,7 @@ int fmd_span_settle(struct fmd_ledger *ledger, struct fmd_span_run *run,
 {
     struct fmd_open *open = run->open;
     const enum fmd_span_status status = run->result.status;
-    const bool charges = is_charged(status) && run->promised_ns > 0;
+    const bool charges = is_charged(status) && run->is_promised;
     int rc = 0;
     *settlement = (struct fmd_settlement){
         .map = open->id,

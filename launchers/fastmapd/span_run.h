@@ -17,7 +17,8 @@ struct fmd_span_run {
     struct fmd_open *open;
     struct fmd_span_name name;
     struct fmd_span *span; /* the pool's; its inputs are complete */
-    uint64_t promised_ns;
+    bool is_promised;      /* anything at all: it has come to the pool */
+    uint64_t promised_ns;  /* in the end */
     sem_t done;
     struct fmd_span_result result;
 };

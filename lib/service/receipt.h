@@ -18,8 +18,8 @@ enum fm_service_status {
     FM_SERVICE_DONE, /* all computed */
     FM_SERVICE_CUT,  /* the hold was used up */
     FM_SERVICE_LATE, /* it took longer than a span may */
-    FM_SERVICE_DIED, /* the worker crashed or ended */
-    FM_SERVICE_LOST, /* the service's fault, or nonsense from the worker; costs nothing */
+    FM_SERVICE_DIED, /* the worker crashed, ended, or said what cannot be */
+    FM_SERVICE_LOST, /* the service's fault; costs nothing */
     FM_SERVICE_STATUSES
 };
 

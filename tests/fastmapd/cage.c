@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +192,19 @@ static void done(struct fmd_span *span, const struct fmd_span_result *result, vo
     pthread_mutex_unlock(&mutex);
 }
 
+static _Atomic uint64_t more_ns;
+
+static uint64_t more(void *user)
+{
+    (void)user;
+    return atomic_exchange(&more_ns, 0);
+}
+
+void cage_set_more(uint64_t cpu_ns)
+{
+    atomic_store(&more_ns, cpu_ns);
+}
+
 void cage_commit(struct fmd_map *map, uint64_t first, uint64_t count, const char *in,
                  uint64_t cpu_ns, struct cage_outcome *outcome)
 {
@@ -202,7 +216,7 @@ void cage_commit(struct fmd_map *map, uint64_t first, uint64_t count, const char
     memset(inputs, 0, count * CAGE_IN);
     for (uint64_t i = 0; i < count; i++)
         snprintf(inputs + i * CAGE_IN, CAGE_IN, "%s", in);
-    fmd_span_commit(outcome->span, cpu_ns, done, outcome);
+    fmd_span_commit(outcome->span, cpu_ns, more, done, outcome);
 }
 
 void cage_wait(struct cage_outcome *outcome)
@@ -223,7 +237,7 @@ void cage_run(struct fmd_map *map, uint64_t first, uint64_t count, const char *i
 
 const char *cage_status(enum fmd_span_status status)
 {
-    static const char *const names[] = {"done", "died",    "late",   "cut",
+    static const char *const names[] = {"done", "died",    "late",   "cut",   "nonsense",
                                         "lost", "refused", "failed", "closed"};
     return names[status];
 }

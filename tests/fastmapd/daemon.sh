@@ -137,6 +137,15 @@ expect_text "the same span with other inputs is a conflict" "$(refusal POST "/v1
 u64 1000 100000000000 1000 >inputs
 expect_text "a span is cut where the hold is used up" "$(span 4 3 | sed 's/cpu_ns=.*//')" \
     "span=4 status=cut computed=1 failed=0 failures=- raised=0 "
+hungry=$map
+open_map 1 1000000
+u64 71000000000 >inputs
+expect_text "no span is cut while the hold can pay for it" "$(span 1 1 | sed 's/.*status=\([a-z]*\).*left=/\1 /')" "done 13888"
+u64 1000100000 >inputs
+expect_text "the last one is, and what there was is charged" "$(span 2 1 | sed 's/.*status=\([a-z]*\).*left=/\1 /')" "cut 0"
+call DELETE "/v1/maps/$map" >closed.json
+before=$((before - $(word charged <closed.json)))
+map=$hungry
 call DELETE "/v1/maps/$map" >closed.json
 expect "the end of a map is signed" genuine "$(sha256 <closed.json)"
 expect_text "what was charged is gone from the balance, no more" "$(balance)" $((before - $(word charged <closed.json)))
@@ -149,8 +158,11 @@ expect_text "a worker that dies" "$(span 1 3)" \
     "span=1 status=died computed=1 failed=0 failures=1:-11 raised=0 cpu_ns=1000000 charge=14 spent=14 left=999986"
 expect_text "delivers what was complete" "$(wc -c <outputs | tr -d ' ')" 8
 open_map 4 1000000
-expect_text "nonsense from a worker costs nothing" "$(span 1 3)" \
+expect_text "a worker that somebody else ends costs nothing" "$(span 1 3)" \
     "span=1 status=lost computed=0 failed=0 failures=- raised=0 cpu_ns=0 charge=0 spent=0 left=1000000"
+open_map 8 1000000
+expect_text "nonsense from a worker is paid for, and nothing of it believed" "$(span 1 3)" \
+    "span=1 status=died computed=0 failed=0 failures=- raised=0 cpu_ns=1000000 charge=14 spent=14 left=999986"
 open_map 5 1000000
 expect_text "a function that is not there" "$(refusal POST "/v1/maps/$map/spans/1?first=0&count=3" inputs)" "422 function"
 open_map 6 1000000
@@ -161,7 +173,7 @@ admin status >status.txt
 expect_text "status of a running daemon ends well" $? 0
 expect "and has its address and its accounts" sh -c "grep -q '$FASTMAP_URL  up for' status.txt && grep -q '^bio .* revoked$' status.txt"
 expect_text "a statement has a line for all charges of a map" "$(admin account statement first | awk -v m="$first" '$3 == "charge" && $6 == m { print $5 }')" 3
-expect "metrics count what was charged" sh -c "curl -sS --cacert $FASTMAP_CERTIFICATE $FASTMAP_URL/metrics | grep -q '^fastmapd_spans_died_total 1$'"
+expect "metrics count what was charged" sh -c "curl -sS --cacert $FASTMAP_CERTIFICATE $FASTMAP_URL/metrics | grep -q '^fastmapd_spans_died_total 2$'"
 
 # ---- The end of a daemon -------------------------------------------------------------------------------------
 open_map 2 1000000
@@ -170,7 +182,7 @@ u64 100000 >inputs
 span 1 1 >/dev/null
 stop -KILL
 start --log info
-expect_text "after kill -9 holds are given back, charges are kept" "$(balance)" $((before + 5 * 1000000 - 14 - 14 - 14 - 1))
+expect_text "after kill -9 holds are given back, charges are kept" "$(balance)" $((before + 6 * 1000000 - 14 - 14 - 14 - 14 - 1))
 expect_text "the maps are closed" "$(refusal POST "/v1/maps/$map/spans/2?first=0&count=1" inputs)" "410 closed"
 open_map 2 1000000
 u64 700000000 >inputs

@@ -15,12 +15,13 @@
 
 /* Offsets. BILL: each input is a u64, nanoseconds that its element is said to have used. NAP: nanoseconds
    that it really sleeps. The others end as their names say, at the second element, and have used 1 ms. */
-enum { ECHO, BILL, NAP, DIE, LOSE, REFUSE, LATE, FAIL };
+enum { ECHO, BILL, NAP, DIE, LOSE, REFUSE, LATE, FAIL, BABBLE };
 
 struct fmd_span {
     struct fmd_map *map;
     uint64_t first, count, granted_ns;
     char *in, *out;
+    fmd_span_more *more;
     fmd_span_done *done;
     void *user;
     struct fmd_span *next;
@@ -49,10 +50,12 @@ static uint64_t number_at(const struct fmd_span *span, uint64_t i)
     return number;
 }
 
-static void bill(const struct fmd_span *span, struct fmd_span_result *r)
+static void bill(struct fmd_span *span, struct fmd_span_result *r)
 {
     for (uint64_t i = 0; i < span->count; i++) {
         r->cpu_ns += number_at(span, i);
+        for (uint64_t more = 1; more > 0 && r->cpu_ns > span->granted_ns;)
+            span->granted_ns += more = span->more(span->user);
         if (r->cpu_ns > span->granted_ns) {
             r->status = FMD_SPAN_CUT;
             return;
@@ -74,20 +77,18 @@ static void nap(const struct fmd_span *span, struct fmd_span_result *r)
 
 static void end_badly(const struct fmd_span *span, struct fmd_span_result *r)
 {
-    static const enum fmd_span_status ends[] = {[DIE] = FMD_SPAN_DIED,
-                                                [LOSE] = FMD_SPAN_LOST,
-                                                [REFUSE] = FMD_SPAN_REFUSED,
-                                                [LATE] = FMD_SPAN_LATE,
-                                                [FAIL] = FMD_SPAN_FAILED};
+    static const enum fmd_span_status ends[] = {
+        [DIE] = FMD_SPAN_DIED,  [LOSE] = FMD_SPAN_LOST,   [REFUSE] = FMD_SPAN_REFUSED,
+        [LATE] = FMD_SPAN_LATE, [FAIL] = FMD_SPAN_FAILED, [BABBLE] = FMD_SPAN_NONSENSE};
     r->status = ends[span->map->offset];
     r->cpu_ns = 1000000;
     r->computed = span->map->offset == DIE || span->map->offset == LATE ? 1 : 0;
-    r->crash_index = span->first + 1;
+    r->crash_index = span->map->offset == BABBLE ? FM_WIRE_WORKER_NONE : span->first + 1;
     r->crash_signal = SIGSEGV;
     strcpy(r->sentence, "there is no such function");
 }
 
-static void compute(const struct fmd_span *span, struct fmd_span_result *r)
+static void compute(struct fmd_span *span, struct fmd_span_result *r)
 {
     const uint64_t in_size = span->map->in_size, out_size = span->map->out_size;
     *r = (struct fmd_span_result){.status = FMD_SPAN_DONE};
@@ -122,6 +123,7 @@ static void *work(void *argument)
         pthread_mutex_unlock(&pool->mutex);
         struct fmd_span_result result;
         compute(span, &result);
+        result.granted_ns = span->granted_ns;
         span->done(span, &result, span->user);
         pthread_mutex_lock(&pool->mutex);
         map->running--;
@@ -200,11 +202,13 @@ static struct fmd_span *take_of(struct fmd_map *map)
 
 void fmd_pool_map_close(struct fmd_map *map)
 {
-    const struct fmd_span_result closed = {.status = FMD_SPAN_CLOSED};
     struct fmd_pool *pool = map->pool;
     pthread_mutex_lock(&pool->mutex);
-    for (struct fmd_span *span; (span = take_of(map)) != NULL;)
+    for (struct fmd_span *span; (span = take_of(map)) != NULL;) {
+        const struct fmd_span_result closed = {.status = FMD_SPAN_CLOSED,
+                                               .granted_ns = span->granted_ns};
         span->done(span, &closed, span->user);
+    }
     while (map->running > 0)
         pthread_cond_wait(&pool->changed, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
@@ -232,10 +236,12 @@ const void *fmd_span_out(const struct fmd_span *span)
     return span->out;
 }
 
-void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_done *done, void *user)
+void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_more *more,
+                     fmd_span_done *done, void *user)
 {
     struct fmd_pool *pool = span->map->pool;
     span->granted_ns = cpu_ns;
+    span->more = more;
     span->done = done;
     span->user = user;
     pthread_mutex_lock(&pool->mutex);

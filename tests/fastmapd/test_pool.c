@@ -213,6 +213,55 @@ TEST(elements_before_the_one_that_crashed_are_there)
     cage_close(&cage);
 }
 
+TEST(a_span_is_granted_more_where_there_is_more)
+{
+    NEEDS_CAGE_OF(cage_config());
+    struct cage_outcome outcome;
+    struct fmd_map *map = cage_map(&cage, "ada", "work", 1);
+    cage_run(map, 0, 1, "60", 10 * MS, &outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "cut");
+    CHECK_EQ_SIZE(outcome.result.granted_ns, 10 * MS);
+    cage_set_more(CPU);
+    cage_run(map, 0, 1, "60", 10 * MS, &outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "done");
+    CHECK_EQ_SIZE(outcome.result.granted_ns, CPU + 10 * MS);
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
+/* Endless elements, of which two run and one waits: together they get all that was granted to them together,
+   but for what is too little to be measured, and not more. */
+TEST(spans_of_a_map_use_up_what_all_were_granted)
+{
+    NEEDS_CAGE_OF(cage_config());
+    enum { SPANS = 3 };
+    static const uint64_t grants[SPANS] = {20 * MS, 300 * MS, 80 * MS};
+    struct cage_outcome outcomes[SPANS];
+    uint64_t used = 0, granted = 0;
+    struct fmd_map *map = cage_map(&cage, "ada", "loop", 2);
+    for (int i = 0; i < SPANS; i++)
+        cage_commit(map, (uint64_t)i, 1, "!", grants[i], &outcomes[i]);
+    for (int i = 0; i < SPANS; i++) {
+        const struct fmd_span_result *result = &outcomes[i].result;
+        cage_wait(&outcomes[i]);
+        CHECK_EQ_STR(cage_status(result->status), "cut");
+        granted += result->granted_ns;
+        used += result->cpu_ns < result->granted_ns ? result->cpu_ns : result->granted_ns;
+        fmd_span_release(outcomes[i].span);
+    }
+    CHECK_EQ_SIZE(granted, 400 * MS);
+    CHECK_TRUE(used > 400 * MS - 20 * MS, "%llu ns of 400 ms", (unsigned long long)used);
+    CHECK_TRUE(outcomes[0].result.granted_ns > 20 * MS, "the first was cut before its time");
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
+static int kill_workers(void)
+{
+    return system("kill -KILL $(ps --ppid $PPID -o pid=,comm= | awk '$2 != \"sh\" && $2 != \"ps\" "
+                  "&& $2 != \"awk\" { print $1 }')");
+}
+
 /* Killed from outside, idle or busy: the kernel, or an operator, may do that. */
 TEST(a_worker_that_is_killed_is_replaced)
 {
@@ -220,12 +269,18 @@ TEST(a_worker_that_is_killed_is_replaced)
     struct cage_outcome outcome;
     struct fmd_map *map = cage_map(&cage, "ada", "nap", 1);
     cage_run(map, 0, 1, "1", CPU, &outcome);
-    CHECK_EQ_INT(
-        system("kill -KILL $(ps --ppid $PPID -o pid=,comm= | awk '$2 != \"sh\" && $2 != \"ps\" "
-               "&& $2 != \"awk\" { print $1 }')"),
-        0);
+    CHECK_EQ_INT(kill_workers(), 0);
     cage_run(map, 1, 1, "1", CPU, &outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "done");
+    cage_commit(map, 2, 1, "20000", CPU, &outcome);
+    for (int i = 0; i < 1000 && numbers_of(&cage).running == 0; i++)
+        usleep(5000);
+    usleep(100000); /* to begin with it: one that has not begun is given to another worker */
+    CHECK_EQ_INT(kill_workers(), 0);
+    cage_wait(&outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "lost");
+    CHECK_EQ_SIZE(outcome.result.computed, 0);
+    fmd_span_release(outcome.span);
     fmd_pool_map_close(map);
     cage_close(&cage);
 }
