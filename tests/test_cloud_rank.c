@@ -5,6 +5,7 @@
  */
 #include <fastmap.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -31,6 +32,15 @@ static int work(const void *from, void *to, const void *shared)
     nanosleep(&time, NULL);
     *(uint64_t *)to = *(const uint64_t *)from * 3 + 1;
     return *(const uint64_t *)from % 1000 == 999 ? 7 : 0;
+}
+
+static _Atomic int done;
+
+static int count_work(const void *from, void *to, const void *shared)
+{
+    const int code = work(from, to, shared);
+    atomic_fetch_add(&done, 1);
+    return code;
 }
 
 static struct fastmap_session *session_with_cloud(enum fastmap_exec_policy policy)
@@ -73,6 +83,20 @@ static struct fastmap_report run(struct fastmap_session *session, size_t n, long
     CHECK_EQ_SIZE(report.elements, n);
     CHECK_EQ_SIZE(report.failed, n / 1000);
     return report;
+}
+
+TEST(one_element_of_a_map_is_computed_here_too)
+{
+    stand_in_is(STAND_IN_FINE, 16, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_CLOUD);
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = count_work, .in = in, .in_size = 8, .out = out, .out_size = 8, .n = 64);
+    struct fastmap_report report = FASTMAP_REPORT();
+    atomic_store(&done, 0);
+    CHECK_EQ_INT(fastmap_session_run(session, &map, &report), 0);
+    CHECK_EQ_SIZE(report.cloud, 64);
+    CHECK_EQ_INT(atomic_load(&done), 65);
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
 }
 
 TEST(a_map_that_lasts_is_shared_with_the_cloud)
@@ -338,8 +362,32 @@ TEST(an_estimate_spends_nothing)
     const double price = (double)estimate.cloud * 0.002 * 0.05 / 3600;
     CHECK_TRUE(estimate.dollars > 0.99 * price && estimate.dollars < 1.01 * price, "%g, not %g",
                estimate.dollars, price);
+    CHECK_TRUE(estimate.dollars_least > 0.49 * price && estimate.dollars_least < 0.51 * price,
+               "%g for a hint that says nothing of scatter", estimate.dollars_least);
+    CHECK_TRUE(estimate.dollars_most > 1.98 * price && estimate.dollars_most < 2.02 * price, "%g",
+               estimate.dollars_most);
     CHECK_EQ_INT(atomic_load(&stand_in.opens), 0);
     CHECK_TRUE(((char *)out)[5] == 7, "outputs were written");
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(an_estimate_tries_elements_and_tells_by_their_scatter_how_far_it_may_be_off)
+{
+    stand_in_is(STAND_IN_FINE, 16, 0.005);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    struct fastmap_forecast estimate = FASTMAP_FORECAST();
+    struct fastmap_map map = FASTMAP_MAP(.func = count_work, .in = in, .in_size = 8, .out = out,
+                                         .out_size = 8, .n = MOST);
+    atomic_store(&done, 0);
+    atomic_store(&sleep_ns, 2000000);
+    CHECK_EQ_INT(fastmap_estimate(session, &map, &estimate), 0);
+    const int tried = atomic_load(&done);
+    CHECK_TRUE(tried > 0 && tried < MOST / 10, "%d elements tried", tried);
+    CHECK_TRUE(estimate.element_seconds >= 0.002, "%g s", estimate.element_seconds);
+    const double above = estimate.dollars_most / estimate.dollars;
+    const double below = estimate.dollars / estimate.dollars_least;
+    CHECK_TRUE(above > 1 && above < 2 && fabs(above - below) < 1e-6, "%g above, %g below, %d tried",
+               above, below, tried);
     CHECK_EQ_INT(fastmap_finalize(session), 0);
 }
 
@@ -397,29 +445,6 @@ struct person {
     int done_when_asked; /* elements */
     _Atomic bool over;
 };
-
-static _Atomic int done;
-
-static int count_work(const void *from, void *to, const void *shared)
-{
-    const int code = work(from, to, shared);
-    atomic_fetch_add(&done, 1);
-    return code;
-}
-
-TEST(one_element_of_a_map_is_computed_here_too)
-{
-    stand_in_is(STAND_IN_FINE, 16, 0.002);
-    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_CLOUD);
-    const struct fastmap_map map =
-        FASTMAP_MAP(.func = count_work, .in = in, .in_size = 8, .out = out, .out_size = 8, .n = 64);
-    struct fastmap_report report = FASTMAP_REPORT();
-    atomic_store(&done, 0);
-    CHECK_EQ_INT(fastmap_session_run(session, &map, &report), 0);
-    CHECK_EQ_SIZE(report.cloud, 64);
-    CHECK_EQ_INT(atomic_load(&done), 65);
-    CHECK_EQ_INT(fastmap_finalize(session), 0);
-}
 
 static void read_until_asked(struct person *person, int questions)
 {

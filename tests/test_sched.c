@@ -9,6 +9,7 @@
 
 #include "sched/share.h"
 #include "sched/split.h"
+#include "sched/spread.h"
 #include "test.h"
 
 #define SIZE_MOST ((size_t)-1)
@@ -317,4 +318,96 @@ TEST(idle_threads_spin_longer_while_maps_come_often_but_not_for_the_out_of_reach
     const double rarely = fm_sched_spin_ns(&rental);
     CHECK_TRUE(rarely == price, "maps every second: spin %g ns, not %g", rarely, price);
     CHECK_TRUE(price >= wake.latency_ns, "spin %g ns, a wake takes %g", price, wake.latency_ns);
+}
+
+/* ---- What costs to come may be ------------------------------------------------------------------ */
+
+static double draw_unit(void)
+{
+    return ((double)(draw() >> 11) + 0.5) / 9007199254740992.0;
+}
+
+static double draw_normal(void)
+{
+    const double radius = sqrt(-2 * log(draw_unit()));
+    return radius * cos(2 * acos(-1) * draw_unit());
+}
+
+static const char *const shape_names[] = {"equal",     "uniform",        "exponential",
+                                          "lognormal", "one in ten x10", "power law"};
+#define SHAPES (sizeof shape_names / sizeof *shape_names)
+
+static double draw_cost(size_t shape)
+{
+    switch (shape) {
+    case 0: return 1;
+    case 1: return 2 * draw_unit();
+    case 2: return -log(draw_unit());
+    case 3: return exp(draw_normal());
+    case 4: return draw_unit() < 0.1 ? 10 : 1;
+    default: return pow(draw_unit(), -1 / 2.5);
+    }
+}
+
+static double draw_sum(size_t shape, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += draw_cost(shape);
+    return sum;
+}
+
+/* Elements one by one, as where they are long, or in batches that grow, as where they are short. */
+static struct fm_sched_spread see(size_t shape, size_t seen, bool batches)
+{
+    struct fm_sched_spread spread = {0};
+    while (spread.elements < (double)seen) {
+        const size_t count = batches ? (size_t)spread.elements / 16 + 1 : 1;
+        fm_sched_spread_note(&spread, count, draw_sum(shape, count));
+    }
+    return spread;
+}
+
+#define TRIALS 400
+#define TO_COME 1000
+
+TEST(the_range_of_an_estimate_holds_in_nine_of_ten_maps_whatever_their_costs_look_like)
+{
+    static const size_t seen[] = {3, 10, 30, 300};
+    for (size_t kind = 0; kind < 2 * SHAPES * 4; kind++) {
+        const size_t shape = kind / 8;
+        const size_t n = seen[kind % 4];
+        int held = 0;
+        double width = 0;
+        for (int trial = 0; trial < TRIALS; trial++) {
+            const struct fm_sched_spread spread = see(shape, n, kind / 4 % 2);
+            const double factor = fm_sched_spread_factor(&spread, TO_COME);
+            const double estimate = TO_COME * spread.mean_ns;
+            const double sum = draw_sum(shape, TO_COME);
+            held += sum >= estimate / factor * (1 - 1e-9) && sum <= estimate * factor * (1 + 1e-9);
+            width += factor / TRIALS;
+        }
+        CHECK_TRUE(held >= TRIALS * 9 / 10, "%s, %zu seen: held in %d of %d, factor %.2f",
+                   shape_names[shape], n, held, TRIALS, width);
+        CHECK_TRUE(n < 300 || width < 1.25, "%s, %zu seen: factor %.2f", shape_names[shape], n,
+                   width);
+    }
+}
+
+TEST(a_range_narrows_with_what_is_seen_and_is_wide_where_nothing_is)
+{
+    struct fm_sched_spread spread = {0};
+    CHECK_TRUE(fm_sched_spread_factor(&spread, 100) == 2, "%g",
+               fm_sched_spread_factor(&spread, 100));
+    double last = INFINITY;
+    for (int i = 0; i < 1000; i++) {
+        fm_sched_spread_note(&spread, 1, 5);
+        const double factor = fm_sched_spread_factor(&spread, SIZE_MOST);
+        CHECK_TRUE(factor >= 1 && factor <= last, "%g after %g", factor, last);
+        last = factor;
+    }
+    CHECK_TRUE(last < 1.02, "%g for a thousand equal ones", last);
+    fm_sched_spread_note(&spread, 0, 5);
+    CHECK_EQ_SIZE(spread.samples, 1000);
+    CHECK_TRUE(fm_sched_spread_factor(&spread, 0) == 1, "nothing to come costs something");
 }

@@ -271,13 +271,14 @@ bool fm_engine_purse_wants(struct fm_engine_cloud *cloud);
 bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, enum fastmap_cloud_use *use,
                             char why[FM_TIER_CLOUD_WHY]);
 
-/* The price of to->cloud elements of that cost on a vCPU, with its range after so many have been seen. */
-void fm_engine_purse_price(struct fastmap_forecast *to, double cost_ns, size_t seen,
+/* The price of to->cloud elements of that cost on a vCPU, with its range where they scatter so. */
+void fm_engine_purse_price(struct fastmap_forecast *to, double cost_ns,
+                           const struct fm_sched_spread *spread,
                            const struct fm_tier_cloud_account *account);
 
 /* What the cloud would do for a map that has not begun. Without the mutex. */
 void fm_engine_purse_foresee(const struct fastmap_session *session, const struct fastmap_map *map,
-                             double cost_ns, size_t seen,
+                             double cost_ns, const struct fm_sched_spread *spread,
                              const struct fm_tier_cloud_account *account,
                              struct fastmap_forecast *to);
 

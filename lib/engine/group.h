@@ -78,6 +78,9 @@ struct fm_engine_group {
     char why[FM_BASE_SENTENCE_BYTES]; /* this rank's own sentence, where it has ended the map */
     uint64_t begun_ticks;
     struct fm_engine_gauge gauge;
+    struct fm_sched_spread
+        heard; /* of the calling thread's batches; only that looks, and gives it on to: */
+    struct fm_sched_spread spread; /* the same, for who has the mutex */
     _Atomic uint64_t looked_ticks; /* when anybody looked whether there was something to say, ... */
     _Atomic uint64_t polled_ticks; /* ... and asked the tier for messages */
     _Atomic double due_ns;         /* from then on, until a lease is */

@@ -43,6 +43,7 @@ void fm_engine_job_start(struct fm_engine_group *group, struct fm_engine_job *jo
         .predicted_ns = cost_ns,
         .between = fm_engine_talk_between,
         .context = group,
+        .spread = &group->heard,
         .gauge = group->gauge.n > 0 ? &group->gauge : NULL,
     };
     if (group->process != NULL)

@@ -110,6 +110,8 @@ static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uin
     const double pace = fm_base_ticks_to_ns(now - batch_ticks) / (double)batch;
     run->cost_ns = pace > mean ? pace : mean;
     atomic_store_explicit(&run->mean_ns, mean, memory_order_relaxed);
+    if (run->spread != NULL)
+        fm_sched_spread_note(run->spread, batch, fm_base_ticks_to_ns(now - batch_ticks));
     fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
 }
 
@@ -173,7 +175,7 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
     if (computed > 0) {
         const double cost_ns = busy_ns / (double)computed;
         if (fm_sched_believes(result->stolen > 0, busy_ns, cost_ns, run->predicted_ns))
-            fm_engine_history_note(run->identity, cost_ns);
+            fm_engine_history_note(run->identity, cost_ns, run->spread);
         fm_engine_policy_note(run->map->n, cost_ns, result->stolen > 0, run->begun_ticks, ended);
     }
     report->seconds = fm_base_ticks_to_ns(ended - run->begun_ticks) * 1e-9;
@@ -229,6 +231,8 @@ __attribute__((noinline)) int fm_engine_run_timed(struct fm_engine_map *run, int
                                                   struct fastmap_report *report)
 {
     struct fastmap_report own;
+    struct fm_sched_spread spread = {0};
+    run->spread = &spread;
     if (report == NULL) {
         own.size = sizeof own;
         report = &own;
@@ -282,6 +286,7 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     run.identity = fm_engine_identity(map, false);
     run.between = NULL;
     run.gauge = NULL;
+    run.spread = NULL;
     atomic_store_explicit(&run.taken, 0, memory_order_relaxed);
     atomic_store_explicit(&run.stopped, false, memory_order_relaxed);
     atomic_store_explicit(&run.displayed, false, memory_order_relaxed);

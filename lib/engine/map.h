@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sched/spread.h"
+
 struct fm_local_frame;
 struct fm_process_map;
 
@@ -43,9 +45,10 @@ struct fm_engine_map {
     /* Of a map over ranks: what the caller does between batches; elements that went elsewhere. */
     void (*between)(void *context);
     void *context;
-    _Atomic size_t taken;          /* changed under the world's mutex */
-    struct fm_engine_gauge *gauge; /* how far the whole map is; NULL: as far as the frame */
-    size_t left_out;               /* not computed, as the policy was to stop */
+    _Atomic size_t taken;           /* changed under the world's mutex */
+    struct fm_sched_spread *spread; /* what the caller's batches took; NULL: nobody asks */
+    struct fm_engine_gauge *gauge;  /* how far the whole map is; NULL: as far as the frame */
+    size_t left_out;                /* not computed, as the policy was to stop */
     /* Under the failures' lock: */
     size_t failed;
     size_t listed;

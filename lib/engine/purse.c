@@ -200,7 +200,11 @@ static int64_t left_to_spend(const struct fm_engine_cloud *cloud)
 static void estimate(const struct fm_engine_cloud *cloud, const struct fm_sched_offer *of, size_t x,
                      struct fastmap_forecast *to)
 {
-    const size_t seen = cloud->group->map->n - fm_engine_jobs_unbegun(cloud->group);
+    const struct fm_engine_group *group = cloud->group;
+    const struct fm_sched_spread spread =
+        group->spread.samples > 1
+            ? group->spread
+            : fm_engine_history_spread(fm_engine_identity(group->map, group->process != NULL));
     *to = FASTMAP_FORECAST();
     to->element_seconds = owner_cost_ns(cloud) * 1e-9;
     to->local_seconds = (double)of->left * to->element_seconds / fm_engine_width(cloud->session);
@@ -208,24 +212,23 @@ static void estimate(const struct fm_engine_cloud *cloud, const struct fm_sched_
                                                : fm_sched_makespan_ns(of, x) * 1e-9;
     to->cloud = x;
     to->vcpus = vcpus(cloud);
-    fm_engine_purse_price(to, charged_ns(cloud), seen, &cloud->account);
+    fm_engine_purse_price(to, charged_ns(cloud), &spread, &cloud->account);
 }
 
-/* Costs scatter; that of a mean of m elements by the square root of m less. A spread as large as the mean is
-   assumed, as with exponential costs. */
-void fm_engine_purse_price(struct fastmap_forecast *to, double cost_ns, size_t seen,
+void fm_engine_purse_price(struct fastmap_forecast *to, double cost_ns,
+                           const struct fm_sched_spread *spread,
                            const struct fm_tier_cloud_account *account)
 {
-    const double spread = seen > 16 ? 2 / sqrt((double)seen) : 0.5;
+    const double factor = fm_sched_spread_factor(spread, to->cloud);
     to->dollars =
         (double)to->cloud * cost_ns * 1e-9 * (double)account->price * 1e-9 / PRICE_SECONDS;
-    to->dollars_least = to->dollars * (1 - spread);
-    to->dollars_most = to->dollars * (1 + spread);
+    to->dollars_least = to->dollars / factor;
+    to->dollars_most = to->dollars * factor;
     to->balance = (double)account->balance * 1e-9;
 }
 
 void fm_engine_purse_foresee(const struct fastmap_session *session, const struct fastmap_map *map,
-                             double cost_ns, size_t seen,
+                             double cost_ns, const struct fm_sched_spread *spread,
                              const struct fm_tier_cloud_account *account,
                              struct fastmap_forecast *to)
 {
@@ -249,7 +252,7 @@ void fm_engine_purse_foresee(const struct fastmap_session *session, const struct
     }
     if (isinf(of.owner_ns))
         to->adaptive_seconds = (of.latency_ns + (double)x * of.thief_ns) * 1e-9;
-    fm_engine_purse_price(to, cost_ns, seen, account);
+    fm_engine_purse_price(to, cost_ns, spread, account);
 }
 
 /* Under the mutex: what the cloud would do for the map as it stands now. False: it does not pay. */

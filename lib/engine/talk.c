@@ -321,6 +321,7 @@ void fm_engine_talk_between(void *context)
     if (!fm_engine_talk_is_due(group, fm_engine_talk_pause_ns(group)) ||
         pthread_mutex_trylock(&group->world->mutex) != 0)
         return;
+    group->spread = group->heard;
     fm_engine_talk_look(group);
     pthread_mutex_unlock(&group->world->mutex);
 }
