@@ -8,11 +8,13 @@
 #include "stats.h"
 
 #include <fastmap.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { starts = 21, spans = 2000, rounds = 15, moves = 15 };
+enum { starts = 21, rounds = 15, moves = 15, BLOCK = 100, BLOCKS = 20 };
 
 #define BYTES ((size_t)64 << 20)
 
@@ -72,25 +74,69 @@ static void print_start(double *span_seconds)
            1e3 * (bench_quantile(first, starts, 0.5) - *span_seconds));
 }
 
-static void print_span(void)
+/* Where the thread is that waits for the worker: free, as an application's threads are, or bound to a processor,
+   as those of the pool are; and what it does between spans. */
+static const struct {
+    const char *name;
+    int blocks;
+    double pause; /* seconds of computing */
+    bool bound;
+} placements[] = {
+    {"thread free", 20, 0, false},
+    {"thread free, 1 ms apart", 10, 1e-3, false},
+    {"thread bound", 20, 0, true},
+    {"thread bound, 1 ms apart", 10, 1e-3, true},
+};
+
+static void compute_for(double seconds)
 {
-    static double took[spans];
+    for (const double begun = bench_now(); bench_now() - begun < seconds;)
+        ;
+}
+
+static void bind_here(void)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    (void)sched_setaffinity(0, sizeof one, &one);
+}
+
+static double block_median(struct fastmap_session *session, double pause)
+{
+    double took[BLOCK];
     double in = 1;
     double out = 0;
     const struct fastmap_map map =
         FASTMAP_MAP(.func = copy, .in = &in, .in_size = sizeof in, .out = &out,
                     .out_size = sizeof out, .n = 1, .workers = FASTMAP_WORKERS_PROCESSES);
-    struct fastmap_session *session = session_of(1);
-    for (int i = 0; i < spans / 10; i++)
-        (void)seconds_of(session, &map);
-    double medians[spans / 100];
-    for (int i = 0; i < spans; i++)
+    for (int i = 0; i < BLOCK; i++) {
+        compute_for(pause);
         took[i] = seconds_of(session, &map);
-    for (int i = 0; i < spans / 100; i++)
-        medians[i] = bench_quantile(took + (size_t)i * 100, 100, 0.5);
-    check(fastmap_finalize(session));
-    printf("  a span of one empty element, warm        %8.2f us   (to reach: 30)\n",
-           1e6 * bench_quantile(medians, spans / 100, 0.5));
+    }
+    return bench_quantile(took, BLOCK, 0.5);
+}
+
+/* Medians of blocks of spans: what a single span takes at most says more of the machine. */
+static void print_spans(void)
+{
+    cpu_set_t own;
+    (void)sched_getaffinity(0, sizeof own, &own);
+    for (size_t p = 0; p < sizeof placements / sizeof *placements; p++) {
+        double medians[BLOCKS];
+        const int blocks = placements[p].blocks;
+        if (placements[p].bound)
+            bind_here();
+        struct fastmap_session *session = session_of(1);
+        (void)block_median(session, 0);
+        for (int i = 0; i < blocks; i++)
+            medians[i] = block_median(session, placements[p].pause);
+        check(fastmap_finalize(session));
+        (void)sched_setaffinity(0, sizeof own, &own);
+        printf("  an empty span, %-25s %8.2f us   (to reach: 30; medians of 100: %.2f to %.2f)\n",
+               placements[p].name, 1e6 * bench_quantile(medians, blocks, 0.5),
+               1e6 * bench_quantile(medians, blocks, 0), 1e6 * bench_quantile(medians, blocks, 1));
+    }
 }
 
 /* ---- Throughput ---- */
@@ -142,10 +188,11 @@ static void print_throughput(double element_seconds, double step)
         }
     }
     check(fastmap_finalize(session));
-    printf("  %6.0f us elements, processes / threads   %8.3f      (to reach: 1.03; quartiles %.3f, "
-           "%.3f; "
-           "threads %.0f ms)\n",
+    printf("  %6.0f us elements, processes / threads   %8.3f      (to reach: 1.03; %.3f to %.3f, "
+           "quartiles "
+           "%.3f and %.3f; threads %.0f ms)\n",
            1e6 * element_seconds, bench_quantile(ratios, rounds, 0.5),
+           bench_quantile(ratios, rounds, 0), bench_quantile(ratios, rounds, 1),
            bench_quantile(ratios, rounds, 0.25), bench_quantile(ratios, rounds, 0.75),
            1e3 * bench_quantile(threads_took, rounds, 0.5));
     free(in);
@@ -213,7 +260,7 @@ int main(int argc, char **argv)
     printf("\nWorker processes\n");
     print_start(&span);
     printf("   (to reach: 5)\n");
-    print_span();
+    print_spans();
     const double step = step_seconds();
     print_throughput(1e-4, step);
     print_throughput(1e-3, step);

@@ -10,7 +10,7 @@ if [ ! -e "$library" ] || [ ! -e "$builddir/.libs/fastmap-worker.so" ]; then
     echo "1..0 # SKIP configured with --disable-shared: there is nothing to preload"
     exit 0
 fi
-plan 23
+plan 24
 
 programs=$srcdir/tests/worker
 link="-L$builddir/.libs -lfastmap -Wl,-rpath,$builddir/.libs"
@@ -135,8 +135,15 @@ if [ -e "$archive" ]; then
     ln -s "$builddir/.libs/fastmap-worker.so" "$tap_scratch/fastmap/fastmap-worker.so"
     inside shown -Wl,--export-dynamic-symbol=fastmap_serve
     expect_text "one that shows it is not" "$(run shown)" "$fine"
+    # Of what hwloc would like to have there is no static library; nothing here calls it.
+    if inside static -static -Wl,--unresolved-symbols=ignore-all && [ -x "$tap_scratch/static" ]; then
+        expect "a static program is refused" sh -c "FASTMAP_MAX_LOCAL_WORKERS=1 '$tap_scratch/static' |
+            grep -q '^-10 the program is a static executable.*; 0 failed, wrong\$'"
+    else
+        skip "no static C library"
+    fi
 else
-    skip "no static library" 2
+    skip "no static library" 3
 fi
 
 # ---- What is printed ----
