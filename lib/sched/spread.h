@@ -6,10 +6,11 @@
  *
  *     s2 = sum m_i (mean_i - mean)^2 / (k - 1)      over k samples of m_i elements,
  *
- * has the variance of one element as its expectation, however long the batches are; where costs change slowly
- * along the array it is larger, as it should be. Few samples miss the rare dear element, and then look alike:
- * so some are assumed beside them that scatter as widely as costs commonly do. Of x elements to come the sum is x times the mean, off by
- * sqrt(s2 (1/x + 1/m)) for each, m being the elements seen: their own luck, and that of the mean.
+ * has the variance of one element as its expectation, however long the batches are; where costs change
+ * slowly along the array it is larger, as it should be. Few samples miss the rare dear element, and then look
+ * alike: so some are assumed beside them that scatter as widely as costs commonly do. Of x elements to come
+ * the sum is x times the mean, off by sqrt(s2 (1/x + 1/m)) for each, m being the elements seen: their own
+ * luck, and that of the mean.
  */
 #ifndef FM_SCHED_SPREAD_H
 #define FM_SCHED_SPREAD_H
