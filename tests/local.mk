@@ -164,14 +164,14 @@ if HAVE_SERVICE
 if !SANITIZED
 # The client of the measurements is the program that travels.
 check_PROGRAMS += bench/service
-TESTS += tests/fastmapd/load.sh
+TESTS += tests/fastmapd/load.sh tests/fastmapd/unit.sh
 if HAVE_CLOUD
 check_PROGRAMS += tests/cloud_map
 TESTS += tests/cloud.sh tests/fastmapd/growth.sh
 endif
 endif
 endif
-EXTRA_DIST += tests/fastmapd/load.sh tests/cloud.sh tests/fastmapd/growth.sh tests/fastmapd/balancer_tap.sh
+EXTRA_DIST += tests/fastmapd/load.sh tests/fastmapd/unit.sh tests/cloud.sh tests/fastmapd/growth.sh tests/fastmapd/balancer_tap.sh
 tests_cloud_map_LDFLAGS = $(AM_LDFLAGS) -no-install
 if !SANITIZED
 TESTS += $(installed_tests) $(lint_quick)
