@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # fastmapd beside nginx on this machine: spans of 64 bytes and of 1 MiB, the same MiB up to and down from nginx, in turn
 # and several times, so that what else the machine does meets both. Run from the build folder:
-#     sh ../bench/service.sh [rounds]
+#     sh ../bench/service.sh [rounds [ledger]]
 set -eu
 build=$(pwd)
-rounds=${1:-5}
+rounds=${1:-5} ledger=${2:-}
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
 daemon='' nginx=''
 trap 'kill $daemon $nginx 2>/dev/null || :; wait; rm -rf "$scratch"' EXIT
 PATH=$PATH:/usr/sbin
 
-"$build/fastmapd" --state "$scratch/state" --log error --connections 2000 --connections_address 2000 >"$scratch/out" &
+"$build/fastmapd" --state "$scratch/state" --log error --connections 2000 --connections_address 2000 \
+    --ledger "$ledger" >"$scratch/out" &
 daemon=$!
 while [ ! -f "$scratch/state/url" ]; do sleep 0.1; done
 url=$(cat "$scratch/state/url")

@@ -12,6 +12,7 @@ EXTRA_DIST += docs/man/fastmapd.8 docs/man/fastmapd.conf.5
 dist_doc_DATA = LICENSE README.md CHANGELOG.md SECURITY.md
 dist_doc_DATA += docs/ARCHITECTURE.md
 dist_doc_DATA += docs/FORTRAN.md
+dist_doc_DATA += docs/HOSTS.md
 dist_doc_DATA += docs/PROGRAM.md
 dist_doc_DATA += docs/PROTOCOL.md
 dist_doc_DATA += docs/SANDBOX.md

@@ -38,7 +38,7 @@ AM_CONDITIONAL([HAVE_SERVICE], [test "x$fm_service" = xyes])
 AM_COND_IF([HAVE_SERVICE], [FM_FOUND([fastmapd], [libmicrohttpd `$PKG_CONFIG --modversion libmicrohttpd`])],
     [FM_PROMISE_BROKEN([fastmapd], [the service], [libmicrohttpd-dev libseccomp-dev libgnutls28-dev libjansson-dev libsqlite3-dev])])
 dnl A ledger that several hosts share.
-PKG_CHECK_MODULES([LIBPQ], [libpq >= 10], [fm_libpq=$fm_service], [fm_libpq=no])
+PKG_CHECK_MODULES([LIBPQ], [libpq >= 12], [fm_libpq=$fm_service], [fm_libpq=no])
 AM_CONDITIONAL([HAVE_LIBPQ], [test "x$fm_libpq" = xyes])
 AM_COND_IF([HAVE_LIBPQ], [FM_FOUND([PostgreSQL], [libpq `$PKG_CONFIG --modversion libpq`])],
     [FM_PROMISE_BROKEN([PostgreSQL], [a ledger that several fastmapd share], [libpq-dev])])
