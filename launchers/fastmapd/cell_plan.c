@@ -18,7 +18,15 @@
 #define THREADS_SHARED_USER 4096 /* of a user who has others, where there are no user namespaces */
 #define INODES 1024              /* of its /tmp */
 #define ADDRESSES \
-    ((uint64_t)64 << 30) /* address space beside its memory: bounds page tables to 128 MiB */
+    ((uint64_t)64 << 30) /* address space beside its memory: bounds page tables to 1/512 of it */
+
+#define PIPES \
+    ((uint64_t)16 << 20) /* what is in them, and other small things of the kernel's, at most */
+
+uint64_t fmd_sandbox_most_bytes(uint64_t memory_bytes, uint64_t stack_bytes)
+{
+    return memory_bytes + stack_bytes + (memory_bytes + ADDRESSES) / 512 + PIPES;
+}
 
 static char *add_text(struct fmd_cell_texts *texts, const char *before, const char *text)
 {

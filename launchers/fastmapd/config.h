@@ -32,7 +32,7 @@ struct fmd_config {
     int64_t lease_s, skew_s, attempts;
     int64_t blob_bytes, part_bytes, account_bytes, store_bytes;
     int64_t span_bytes, spans_in_flight, spans_map, kept_bytes;
-    int64_t maps_account, map_idle_s, span_s, worker_bytes, worker_idle_s;
+    int64_t maps_account, map_idle_s, span_s, worker_bytes, workers_bytes, worker_idle_s;
     int64_t metrics;    /* enum fmd_metrics */
     int64_t log;        /* enum fmd_log_level */
     int64_t unconfined; /* run_programs_without_a_sandbox */

@@ -43,6 +43,7 @@ static const struct {
     POOL(queued, "spans_queued", "gauge", "spans that wait for a worker"),
     POOL(queued_ns, "queued_ns", "counter", "nanoseconds that spans have waited for a worker"),
     POOL(spans_bytes, "spans_bytes", "gauge", "shared memory of spans"),
+    POOL(workers_bytes, "workers_bytes", "gauge", "memory that the workers may take at most"),
     POOL(started, "workers_started", "counter", "workers started"),
     POOL(start_failed, "workers_failed", "counter", "workers that did not start"),
     POOL(ended_idle, "workers_ended_idle", "counter",

@@ -17,10 +17,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
+#include "memory.h"
 #include "pool_inside.h"
 
 #define EVENTS 64
 #define MS ((uint64_t)1000000)
+#define WORKER_MOST ((uint64_t)1 << 30)
+#define WORKER_LEAST ((uint64_t)64 << 20)
 #define SLEEP_MOST_NS (3600 * 1000 * MS)
 
 void fmd_pool_wake(struct fmd_pool *pool)
@@ -62,7 +65,7 @@ static void start_workers(struct fmd_pool *pool)
 {
     struct fmd_map *map;
     while ((map = fmd_turn_needs_worker(pool)) != NULL) {
-        if (pool->worker_count >= pool->slots) {
+        if (!fmd_turn_has_room(map)) {
             make_room(pool);
             return; /* until it is gone */
         }
@@ -180,21 +183,41 @@ static void free_pool(struct fmd_pool *pool)
     free(pool);
 }
 
-static uint64_t half_of_memory(void)
+static unsigned processors_of_machine(void)
 {
-    const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page_bytes > 0 ? (uint64_t)pages / 2 * (uint64_t)page_bytes : UINT64_MAX;
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors > 0 ? (unsigned)processors : 1;
+}
+
+/* scratch is a quarter of what a worker has beside it, so five parts of what is left make four. */
+static uint64_t fitting_bytes(const struct fmd_pool_config *config)
+{
+    const uint64_t each = config->workers_bytes / (config->vcpus + 1);
+    const uint64_t other =
+        fmd_sandbox_most_bytes(WORKER_MOST / 4 * 5, FMD_POOL_STACK) - WORKER_MOST / 4 * 5;
+    const uint64_t bytes = each > other ? (each - other) / 5 * 4 : 0;
+    return bytes < WORKER_LEAST ? WORKER_LEAST : bytes > WORKER_MOST ? WORKER_MOST : bytes;
+}
+
+void fmd_pool_settle(struct fmd_pool_config *config)
+{
+    if (config->vcpus == 0)
+        config->vcpus = processors_of_machine();
+    if (config->workers_bytes == 0)
+        config->workers_bytes = fmd_memory_bytes() / 2;
+    if (config->spans_bytes == 0)
+        config->spans_bytes = fmd_memory_bytes() / 4;
+    if (config->worker_bytes == 0)
+        config->worker_bytes = fitting_bytes(config);
+    if (config->scratch_bytes == 0)
+        config->scratch_bytes = config->worker_bytes / 4;
 }
 
 static void settle(struct fmd_pool *pool, const struct fmd_pool_config *config)
 {
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     pool->config = *config;
-    pool->processors = processors > 0 ? (unsigned)processors : 1;
-    if (pool->config.vcpus == 0)
-        pool->config.vcpus = pool->processors;
-    if (pool->config.spans_bytes == 0)
-        pool->config.spans_bytes = half_of_memory();
+    fmd_pool_settle(&pool->config);
+    pool->processors = processors_of_machine();
     pool->slots = 4 * pool->config.vcpus + 60;
     pool->finished_end = &pool->finished;
     pthread_mutex_init(&pool->mutex, NULL);
@@ -208,6 +231,17 @@ int fmd_pool_open(const struct fmd_pool_config *config, struct fmd_pool **out)
     if (pool == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY, "no memory for the pool of workers");
     settle(pool, config);
+    const uint64_t least_bytes = fmd_sandbox_most_bytes(
+        pool->config.worker_bytes + pool->config.scratch_bytes, FMD_POOL_STACK);
+    if (least_bytes > pool->config.workers_bytes) {
+        const uint64_t all_bytes = pool->config.workers_bytes;
+        free_pool(pool);
+        return fm_base_fail(
+            FASTMAP_ERR_CONFIG,
+            "a worker may take %llu MiB with all that belongs to it, and all workers together "
+            "%llu; raise workers_bytes or lower worker_bytes",
+            (unsigned long long)(least_bytes >> 20), (unsigned long long)(all_bytes >> 20));
+    }
     pool->slot_taken = calloc(pool->slots, sizeof *pool->slot_taken);
     int rc =
         pool->slot_taken == NULL || !open_descriptors(pool)
@@ -258,6 +292,7 @@ void fmd_pool_count(struct fmd_pool *pool, struct fmd_pool_numbers *numbers)
     numbers->workers = pool->worker_count;
     numbers->running = pool->running;
     numbers->spans_bytes = pool->spans_bytes;
+    numbers->workers_bytes = pool->workers_bytes;
     numbers->idle = 0;
     for (const struct fmd_map *map = pool->maps; map != NULL; map = map->next)
         numbers->idle += map->idle;

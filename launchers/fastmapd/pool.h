@@ -18,6 +18,11 @@
  * maps in turn. An account that has none running gets one even where all vcpus are taken (the kernel then
  * shares the processors), so that nobody waits for the end of somebody else's long span.
  *
+ * Memory: a worker is started when all that it may take, by its limits, fits into what is set aside for
+ * workers beside what those that are there may take. So they can all take it at the same time. Where it does
+ * not fit, a worker that is idle makes room, and where none is, the next that becomes idle gets no span
+ * before those maps that go before its own: waiting is in turn, too.
+ *
  * CPU time is the worker process's own clock, read from outside by the kernel's books: user and system time
  * of all its threads, living and ended, and a worker cannot have children. A span is charged for what its
  * worker has used since the span before: starting the program and what goes on between spans included.
@@ -43,10 +48,12 @@ struct fmd_pool_config {
     unsigned vcpus;         /* spans computed at the same time; 0: one for each processor */
     uint64_t worker_bytes;  /* memory of a worker beside its program, spans and shared block */
     uint64_t scratch_bytes; /* of a worker's /tmp, part of its memory */
-    uint64_t spans_bytes;   /* shared memory of all spans together; 0: half of the machine's */
-    uint64_t span_ns;       /* wall time of a span */
-    uint64_t idle_ns;       /* after which a worker with nothing to do ends */
-    uint64_t start_ns;      /* in which a worker must have started */
+    uint64_t
+        workers_bytes; /* memory of all workers together; 0: half of what the machine has for us */
+    uint64_t spans_bytes; /* shared memory of all spans together; 0: a quarter of that */
+    uint64_t span_ns;     /* wall time of a span */
+    uint64_t idle_ns;     /* after which a worker with nothing to do ends */
+    uint64_t start_ns;    /* in which a worker must have started */
     uint32_t
         first_uid; /* user numbers that nobody else has, used where fastmapd is root; 0: 1879048192 on */
     bool unconfined; /* run programs where the kernel has no sandbox to offer */
@@ -54,6 +61,10 @@ struct fmd_pool_config {
         const char
             *sentence); /* what an operator should know; NULL: nothing. From the pool's thread */
 };
+
+/* Fills in what is 0 and may be: workers_bytes, spans_bytes, and worker_bytes with its scratch_bytes: 1 GiB,
+   or less, down to 64 MiB, so that a worker for each vcpu and one more fit in. */
+void fmd_pool_settle(struct fmd_pool_config *config);
 
 /* 0, or a code with a sentence: FASTMAP_ERR_STATE where there is no sandbox to be had. */
 int fmd_pool_open(const struct fmd_pool_config *config, struct fmd_pool **pool);
@@ -67,7 +78,7 @@ const char *fmd_pool_confinement(const struct fmd_pool *pool);
 /* For the metrics; each is a moment's value or a sum since the start. */
 struct fmd_pool_numbers {
     uint64_t workers, idle, running, queued; /* now */
-    uint64_t spans_bytes;                    /* now */
+    uint64_t spans_bytes, workers_bytes;     /* now; what workers may take at most */
     uint64_t started, spans, cpu_ns;         /* since the start */
     uint64_t queued_ns;                      /* all spans' waiting time, since the start */
     uint64_t killed_late, killed_cut, killed_nonsense, died, start_failed, ended_idle;

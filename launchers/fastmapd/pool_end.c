@@ -208,6 +208,7 @@ static void close_worker(struct fmd_worker *worker)
     fmd_desk_free(worker->desk);
     pool->slot_taken[worker->slot] = false;
     pool->worker_count--;
+    pool->workers_bytes -= worker->map->worker_bytes;
     fmd_map_drop(worker->map);
 }
 

@@ -20,6 +20,8 @@
 #define FMD_POOL_TEXT 384          /* bytes of a worker's output that are kept for a sentence */
 #define FMD_POOL_SMALL (16u << 10) /* bytes of inputs and outputs of a span that is copied */
 
+#define FMD_POOL_STACK ((uint64_t)8 << 20) /* of a worker, where its map does not say */
+
 enum fmd_worker_state {
     FMD_WORKER_STARTING, /* until HELLO */
     FMD_WORKER_IDLE,
@@ -99,6 +101,7 @@ struct fmd_map {
     int shared_fd;
     unsigned vcpus;
     uint64_t stack_bytes;
+    uint64_t worker_bytes; /* what one of its workers may take at most */
     char **variables;
     struct fmd_span *first, *last; /* committed, not given to a worker */
     unsigned queued, idle, busy, starting;
@@ -126,7 +129,8 @@ struct fmd_pool {
     struct fmd_map *maps;
     struct fmd_worker *workers;
     unsigned worker_count, running;
-    unsigned slots; /* workers at most */
+    uint64_t workers_bytes; /* what they may take together */
+    unsigned slots;         /* workers at most */
     bool *slot_taken;
     uint64_t turns, spans; /* counters that give numbers */
     uint64_t spans_bytes;
@@ -144,6 +148,9 @@ void fmd_pool_log(struct fmd_pool *pool, const char *format, ...)
 
 /* Gives idle workers what is queued. */
 void fmd_turn_give(struct fmd_pool *pool);
+
+/* Whether there is a place, and memory, for one more worker of the map. */
+bool fmd_turn_has_room(const struct fmd_map *map);
 
 /* A map that should have one more worker now; NULL: none. */
 struct fmd_map *fmd_turn_needs_worker(struct fmd_pool *pool);

@@ -13,8 +13,6 @@
 #include "base/error.h"
 #include "pool_inside.h"
 
-#define DEFAULT_STACK ((uint64_t)8 << 20)
-
 /* ---- Accounts ---- */
 
 static struct fmd_sharer *join(struct fmd_pool *pool, const char *name)
@@ -93,9 +91,18 @@ static int take_terms(struct fmd_map *map, const struct fmd_pool_terms *terms)
     if (terms->fenv != NULL)
         memcpy(load->fenv, terms->fenv, terms->fenv_bytes);
     map->vcpus = terms->vcpus > 0 ? terms->vcpus : 1;
-    map->stack_bytes = terms->stack_bytes != 0 ? terms->stack_bytes : DEFAULT_STACK;
+    map->stack_bytes = terms->stack_bytes != 0 ? terms->stack_bytes : FMD_POOL_STACK;
     if (map->stack_bytes > map->pool->config.worker_bytes)
         map->stack_bytes = map->pool->config.worker_bytes;
+    map->worker_bytes = fmd_sandbox_most_bytes(
+        map->pool->config.worker_bytes + map->pool->config.scratch_bytes, map->stack_bytes);
+    if (map->worker_bytes > map->pool->config.workers_bytes)
+        return fm_base_fail(
+            FASTMAP_ERR_STATE,
+            "a worker of this map may take %llu MiB, all workers together %llu; ask for a "
+            "smaller stack",
+            (unsigned long long)(map->worker_bytes >> 20),
+            (unsigned long long)(map->pool->config.workers_bytes >> 20));
     map->variables = copy_list(terms->variables);
     if (terms->shared_bytes > 0)
         map->shared_fd = fcntl(terms->shared_fd, F_DUPFD_CLOEXEC, 3);

@@ -63,22 +63,42 @@ static struct fmd_worker *find_idle(const struct fmd_map *map)
     return found;
 }
 
-void fmd_turn_give(struct fmd_pool *pool)
-{
-    struct fmd_map *map;
-    while ((map = next_map(pool, can_be_given)) != NULL) {
-        struct fmd_worker *worker = find_idle(map);
-        if (worker != NULL && fmd_worker_give(worker, map->first))
-            map->turn = ++pool->turns;
-    }
-}
-
 static bool lacks_worker(const struct fmd_map *map)
 {
     const unsigned workers = map->starting + map->idle + map->busy;
     const unsigned wanted = map->queued > 0 ? map->queued : map->starts_ahead ? 1 : 0;
     return workers < map->vcpus && wanted > map->starting + map->idle &&
            (map->starts_ahead || may_run(map->pool, map->sharer));
+}
+
+bool fmd_turn_has_room(const struct fmd_map *map)
+{
+    const struct fmd_pool *pool = map->pool;
+    return pool->worker_count < pool->slots &&
+           map->worker_bytes <= pool->config.workers_bytes - pool->workers_bytes;
+}
+
+/* It waits for a worker, and there is no room for one. */
+static bool is_starved(const struct fmd_map *map)
+{
+    return map->queued > 0 && map->idle == 0 && lacks_worker(map) && !fmd_turn_has_room(map);
+}
+
+/* An idle worker is wanted more to make room than for a span of this map. */
+static bool must_wait(struct fmd_map *map)
+{
+    const struct fmd_map *starved = next_map(map->pool, is_starved);
+    return starved != NULL && goes_before(starved, map);
+}
+
+void fmd_turn_give(struct fmd_pool *pool)
+{
+    struct fmd_map *map;
+    while ((map = next_map(pool, can_be_given)) != NULL && !must_wait(map)) {
+        struct fmd_worker *worker = find_idle(map);
+        if (worker != NULL && fmd_worker_give(worker, map->first))
+            map->turn = ++pool->turns;
+    }
 }
 
 struct fmd_map *fmd_turn_needs_worker(struct fmd_pool *pool)

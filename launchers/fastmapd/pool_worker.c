@@ -244,6 +244,7 @@ static void enter_worker(struct fmd_map *map, struct fmd_worker *worker, struct 
     struct fmd_pool *pool = map->pool;
     pool->slot_taken[worker->slot] = true;
     pool->worker_count++;
+    pool->workers_bytes += map->worker_bytes;
     pool->numbers.started++;
     worker->map = map;
     worker->output_fd = ends->output[0];

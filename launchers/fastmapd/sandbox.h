@@ -55,6 +55,10 @@ struct fmd_sandbox_terms {
     const char *const *variables;
 };
 
+/* Physical memory that a process of such terms can take at most: its data, its /tmp and its stack, and what
+   the kernel keeps for it (page tables for its address space, stacks of threads, pipes). */
+uint64_t fmd_sandbox_most_bytes(uint64_t memory_bytes, uint64_t stack_bytes);
+
 /* The first page that parent and child share, until the exec takes it away. */
 struct fmd_sandbox_page {
     _Atomic uint32_t go;     /* the parent has written the child's maps of users */

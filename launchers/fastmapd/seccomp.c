@@ -5,9 +5,12 @@
  *
  * Calls that are allowed for some arguments only:
  *   clone       threads; clone3 "does not exist" since its flags lie in memory that a filter cannot read
- *   mmap        no shared anonymous memory: it is counted by no limit of the process
+ *   mmap        no shared anonymous memory: it is counted by no limit of the process; none that grows like
+ *               a stack: it is not counted as data. mremap, which can stretch the stack as it likes, is
+ *               missing: realloc() then copies
  *   kill tgkill the worker itself: abort() and pthread_kill() work, other processes are out of reach
- *   fcntl ioctl prctl prlimit64  a few harmless requests
+ *   fcntl ioctl prctl prlimit64  a few harmless requests; no locks of ranges, of which there may be any
+ *               number
  *   execveat    the descriptor FMD_SECCOMP_EXEC_FD, hence once
  *   sendmsg recvmsg  always: the only socket that a worker has or can get is the one to its host
  */
@@ -116,7 +119,6 @@ static const char *const allowed[] = {
     "brk",
     "munmap",
     "mprotect",
-    "mremap",
     "madvise",
     "mincore",
     "msync",
@@ -225,9 +227,9 @@ static const struct guarded {
      CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS |
          CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_PTRACE | CLONE_VFORK,
      CLONE_VM | CLONE_THREAD | CLONE_SIGHAND},
-    {"mmap", 3, MAP_SHARED | MAP_ANONYMOUS, 0},
-    {"mmap", 3, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED},
-    {"mmap", 3, MAP_SHARED | MAP_ANONYMOUS, MAP_ANONYMOUS},
+    {"mmap", 3, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, 0},
+    {"mmap", 3, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, MAP_SHARED},
+    {"mmap", 3, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, MAP_ANONYMOUS},
     {"kill", 0, UINT32_MAX, FMD_SECCOMP_PID_MARK},
     {"tgkill", 0, UINT32_MAX, FMD_SECCOMP_PID_MARK},
     {"fcntl", 1, UINT32_MAX, F_DUPFD},
@@ -236,9 +238,6 @@ static const struct guarded {
     {"fcntl", 1, UINT32_MAX, F_SETFD},
     {"fcntl", 1, UINT32_MAX, F_GETFL},
     {"fcntl", 1, UINT32_MAX, F_SETFL},
-    {"fcntl", 1, UINT32_MAX, F_GETLK},
-    {"fcntl", 1, UINT32_MAX, F_SETLK},
-    {"fcntl", 1, UINT32_MAX, F_SETLKW},
     {"ioctl", 1, UINT32_MAX, TCGETS},
     {"ioctl", 1, UINT32_MAX, FIONREAD},
     {"ioctl", 1, UINT32_MAX, FIONBIO},

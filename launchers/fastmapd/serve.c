@@ -127,22 +127,20 @@ static void log_pool(const char *sentence)
 
 static int open_pool(struct daemon *d)
 {
-    const struct fmd_config *c = &d->config;
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    d->service.vcpus = c->vcpus > 0     ? (unsigned)c->vcpus
-                       : processors > 0 ? (unsigned)processors
-                                        : 1;
-    const struct fmd_pool_config config = {
-        .vcpus = d->service.vcpus,
+    struct fmd_config *c = &d->config;
+    struct fmd_pool_config config = {
+        .vcpus = (unsigned)c->vcpus,
         .worker_bytes = (uint64_t)c->worker_bytes,
-        .scratch_bytes = (uint64_t)c->worker_bytes / 4,
-        .spans_bytes = 0,
+        .workers_bytes = (uint64_t)c->workers_bytes,
         .span_ns = (uint64_t)(c->span_s * SECOND_NS),
         .idle_ns = (uint64_t)(c->worker_idle_s * SECOND_NS),
         .start_ns = WORKER_START_S * SECOND_NS,
         .unconfined = c->unconfined != 0,
         .log = log_pool,
     };
+    fmd_pool_settle(&config);
+    d->service.vcpus = config.vcpus;
+    c->worker_bytes = (int64_t)config.worker_bytes; /* what clients are told */
     return fmd_pool_open(&config, &d->service.pool);
 }
 

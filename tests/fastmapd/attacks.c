@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
@@ -321,6 +322,53 @@ static int eat_memory(const char *in, char *out)
     return 0;
 }
 
+/* Memory that grows downwards like a stack is not counted as data by the kernel. */
+static int eat_stacks(const char *in, char *out)
+{
+    const size_t piece = (size_t)16 << 20;
+    unsigned long bytes = 0;
+    (void)in;
+    while (bytes < 256ul << 20) {
+        void *at = mmap(NULL, piece, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE, -1, 0);
+        if (at == MAP_FAILED)
+            break;
+        memset(at, 1, piece);
+        bytes += piece;
+    }
+    snprintf(out, PRISONER_OUT, "%lu bytes", bytes);
+    return 0;
+}
+
+/* The first thread's stack, where the kernel has put its random bytes, moved to where there is more room. */
+static int stretch_stack(const char *in, char *out)
+{
+    const size_t wanted = (size_t)256 << 20;
+    char *page = (char *)(getauxval(AT_RANDOM) & ~(uintptr_t)4095);
+    (void)in;
+    char *at = mremap(page, 4096, wanted, MREMAP_MAYMOVE);
+    if (at != MAP_FAILED)
+        memset(at, 1, wanted);
+    snprintf(out, PRISONER_OUT, "%lu bytes", at == MAP_FAILED ? 0ul : (unsigned long)wanted);
+    return 0;
+}
+
+/* Records of locked ranges are the kernel's memory, and no limit counts them. */
+static int lock_ranges(const char *in, char *out)
+{
+    unsigned long locks = 0;
+    const int fd = open("/tmp/locked", O_RDWR | O_CREAT, 0600);
+    (void)in;
+    for (off_t at = 200000; at > 0 && fd >= 0; at -= 2) {
+        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+        if (fcntl(fd, F_SETLK, &range) != 0)
+            break;
+        locks++;
+    }
+    snprintf(out, PRISONER_OUT, "%lu locks", locks);
+    return 0;
+}
+
 static int share_memory(const char *in, char *out)
 {
     (void)in;
@@ -588,6 +636,9 @@ const struct prisoner_entry prisoner_entries[] = {
     ENTRY(execute),
     ENTRY(many_threads),
     ENTRY(eat_memory),
+    ENTRY(eat_stacks),
+    ENTRY(stretch_stack),
+    ENTRY(lock_ranges),
     ENTRY(share_memory),
     ENTRY(eat_tables),
     ENTRY(shrink_arena),

@@ -219,6 +219,14 @@ void cage_commit(struct fmd_map *map, uint64_t first, uint64_t count, const char
     fmd_span_commit(outcome->span, cpu_ns, more, done, outcome);
 }
 
+bool cage_is_done(const struct cage_outcome *outcome)
+{
+    pthread_mutex_lock(&mutex);
+    const bool is_done = outcome->done;
+    pthread_mutex_unlock(&mutex);
+    return is_done;
+}
+
 void cage_wait(struct cage_outcome *outcome)
 {
     pthread_mutex_lock(&mutex);

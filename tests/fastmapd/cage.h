@@ -53,6 +53,7 @@ struct cage_outcome {
 void cage_commit(struct fmd_map *map, uint64_t first, uint64_t count, const char *in,
                  uint64_t cpu_ns, struct cage_outcome *outcome);
 void cage_wait(struct cage_outcome *outcome);
+bool cage_is_done(const struct cage_outcome *outcome);
 
 /* CPU time that the next span which asks for more is granted, once. */
 void cage_set_more(uint64_t cpu_ns);

@@ -133,6 +133,12 @@ static void *work(void *argument)
     return NULL;
 }
 
+void fmd_pool_settle(struct fmd_pool_config *config)
+{
+    config->vcpus = config->vcpus == 0 ? 2 : config->vcpus;
+    config->worker_bytes = (uint64_t)1 << 30;
+}
+
 int fmd_pool_open(const struct fmd_pool_config *config, struct fmd_pool **out)
 {
     struct fmd_pool *pool = calloc(1, sizeof *pool);

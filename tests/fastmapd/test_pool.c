@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../test.h"
+#include "base/error.h"
 #include "cage.h"
 
 #define CPU (5000 * MS)
@@ -382,6 +383,85 @@ static void be_killed(int tell)
     if (write(tell, &answer, 1) == 1)
         pause();
     _exit(1);
+}
+
+/* Room for one worker of the three that want to be: all get their turn, and no two are there at once. */
+TEST(memory_of_workers_has_a_limit)
+{
+    struct fmd_pool_config config = cage_config();
+    config.workers_bytes = (uint64_t)400 << 20;
+    NEEDS_CAGE_OF(config);
+    enum { SPANS = 12 };
+    struct cage_outcome outcomes[SPANS];
+    CHECK_TRUE(cage_upload(&cage, "bob"), "upload");
+    struct fmd_map *maps[] = {cage_map(&cage, "ada", "nap", 2), cage_map(&cage, "ada", "nap", 2),
+                              cage_map(&cage, "bob", "nap", 1)};
+    for (int i = 0; i < SPANS; i++)
+        cage_commit(maps[i % 3], (uint64_t)i, 1, "30", CPU, &outcomes[i]);
+    for (int i = 0; i < SPANS; i++) {
+        while (!cage_is_done(&outcomes[i])) {
+            const struct fmd_pool_numbers now = numbers_of(&cage);
+            CHECK_TRUE(now.workers <= 1 && now.workers_bytes <= config.workers_bytes,
+                       "%llu workers, %llu bytes", (unsigned long long)now.workers,
+                       (unsigned long long)now.workers_bytes);
+            usleep(1000);
+        }
+        CHECK_EQ_STR(outcomes[i].out, "woke");
+        fmd_span_release(outcomes[i].span);
+    }
+    for (int i = 0; i < 3; i++)
+        fmd_pool_map_close(maps[i]);
+    wait_for_workers(&cage, 0);
+    CHECK_EQ_SIZE(numbers_of(&cage).workers_bytes, 0);
+    cage_close(&cage);
+}
+
+/* Endless short spans of one account do not keep the only place from another. */
+TEST(who_has_the_memory_gives_it_up_in_turn)
+{
+    struct fmd_pool_config config = cage_config();
+    config.workers_bytes = (uint64_t)400 << 20;
+    NEEDS_CAGE_OF(config);
+    enum { SPANS = 60 };
+    struct cage_outcome outcomes[SPANS], bobs;
+    CHECK_TRUE(cage_upload(&cage, "bob"), "upload");
+    struct fmd_map *ada = cage_map(&cage, "ada", "work", 1);
+    struct fmd_map *bob = cage_map(&cage, "bob", "echo", 1);
+    for (int i = 0; i < SPANS; i++)
+        cage_commit(ada, (uint64_t)i, 1, "20", CPU, &outcomes[i]);
+    cage_wait(&outcomes[0]);
+    cage_commit(bob, 0, 1, "mine", CPU, &bobs);
+    cage_wait(&bobs);
+    CHECK_TRUE(!cage_is_done(&outcomes[SPANS - 1]), "bob waited for all of ada's");
+    CHECK_EQ_STR(bobs.out, "mine");
+    fmd_span_release(bobs.span);
+    for (int i = 0; i < SPANS; i++) {
+        cage_wait(&outcomes[i]);
+        fmd_span_release(outcomes[i].span);
+    }
+    fmd_pool_map_close(ada);
+    fmd_pool_map_close(bob);
+    cage_close(&cage);
+}
+
+TEST(a_worker_larger_than_all_may_be_is_refused)
+{
+    struct fmd_pool_config config = cage_config();
+    struct fmd_pool *pool;
+    config.workers_bytes = (uint64_t)100 << 20;
+    CHECK_EQ_INT(fmd_pool_open(&config, &pool), FASTMAP_ERR_CONFIG);
+    config.worker_bytes = 0;
+    config.scratch_bytes = 0;
+    config.vcpus = 3;
+    config.workers_bytes = (uint64_t)2 << 30;
+    fmd_pool_settle(&config);
+    CHECK_TRUE(config.worker_bytes > (uint64_t)200 << 20 && config.worker_bytes < (uint64_t)400
+                                                                                      << 20,
+               "%llu bytes of 2 GiB for each of four", (unsigned long long)config.worker_bytes);
+    config.workers_bytes = (uint64_t)64 << 30;
+    config.worker_bytes = 0;
+    fmd_pool_settle(&config);
+    CHECK_EQ_SIZE(config.worker_bytes, (size_t)1 << 30);
 }
 
 TEST(no_worker_outlives_fastmapd)
