@@ -395,7 +395,7 @@ static int processors(pid_t thread)
     return sched_getaffinity(thread, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : -1;
 }
 
-static void bind_to_first_of(pid_t thread, const cpu_set_t *cpus)
+static int bind_to_first_of(pid_t thread, const cpu_set_t *cpus)
 {
     cpu_set_t one;
     int cpu = 0;
@@ -403,7 +403,7 @@ static void bind_to_first_of(pid_t thread, const cpu_set_t *cpus)
         cpu++;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
-    CHECK_EQ_INT(sched_setaffinity(thread, sizeof one, &one), 0);
+    return sched_setaffinity(thread, sizeof one, &one);
 }
 
 static void *ask_processors(void *count)
@@ -437,7 +437,7 @@ TEST(elements_may_run_wherever_their_thread_may)
     CHECK_EQ_INT(sched_getaffinity(0, sizeof own, &own), 0);
     for (int bound = 0; bound < 3; bound++) { /* free, bound, free again: the worker is the same */
         if (bound == 1)
-            bind_to_first_of(0, &own);
+            CHECK_EQ_INT(bind_to_first_of(0, &own), 0);
         CHECK_EQ_INT(fastmap_session_run(session, &counting, NULL), 0);
         for (int i = 0; i < 20; i++)
             CHECK_TRUE(out[i] == (bound == 1 ? 1 : CPU_COUNT(&own)), "%d: %g", i, out[i]);
@@ -445,6 +445,51 @@ TEST(elements_may_run_wherever_their_thread_may)
         CHECK_EQ_INT(sched_setaffinity(0, sizeof own, &own), 0);
     }
     CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+struct journey {
+    int from; /* processors */
+    int to;
+};
+
+/* Goes to another processor, as the kernel may send it. */
+static int wander(const void *x, void *y, const void *shared)
+{
+    struct journey *journey = y;
+    cpu_set_t others;
+    (void)x;
+    (void)shared;
+    journey->from = sched_getcpu();
+    if (sched_getaffinity(0, sizeof others, &others) != 0)
+        return 1;
+    CPU_CLR(journey->from, &others);
+    if (bind_to_first_of(0, &others) != 0)
+        return 1;
+    journey->to = sched_getcpu();
+    return 0;
+}
+
+/* So that the next span begins where the last one has ended: nearly always, since the kernel may move the
+   thread in between. */
+TEST(a_thread_follows_its_worker)
+{
+    enum { JOURNEYS = 40 };
+    struct journey journey = {0};
+    int followed = 0;
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = wander, .out = &journey, .out_size = sizeof journey, .n = 1,
+                    .workers = FASTMAP_WORKERS_PROCESSES);
+    if (processors(0) < 2)
+        SKIP("there is one processor");
+    struct fastmap_session *session = session_of(1);
+    for (int i = 0; i < JOURNEYS; i++) {
+        const int last = journey.to;
+        CHECK_EQ_INT(fastmap_session_run(session, &map, NULL), 0);
+        CHECK_TRUE(journey.to != journey.from, "%d", journey.to);
+        followed += i > 0 && journey.from == last;
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+    CHECK_TRUE(followed > JOURNEYS / 4, "%d of %d", followed, JOURNEYS);
 }
 
 TEST(a_lost_worker_leaves_its_thread_free)
@@ -475,7 +520,7 @@ static void *bind_when_it_waits(void *made_by)
         usleep(1000);
     CHECK_EQ_INT(sched_getaffinity(binding->thread, sizeof waits, &waits), 0);
     CPU_XOR(&binding->cpus, &binding->cpus, &waits);
-    bind_to_first_of(binding->thread, &binding->cpus);
+    CHECK_EQ_INT(bind_to_first_of(binding->thread, &binding->cpus), 0);
     return NULL;
 }
 
