@@ -74,8 +74,8 @@ static void print_start(double *span_seconds)
            1e3 * (bench_quantile(first, starts, 0.5) - *span_seconds));
 }
 
-/* Where the thread is that waits for the worker: free, as an application's threads are, or bound to a processor,
-   as those of the pool are; and what it does between spans. */
+/* Where the thread is that waits for the worker: free, as an application's threads are, or bound to a
+   processor, as those of the pool are; and what it does between spans. */
 static const struct {
     const char *name;
     int blocks;
