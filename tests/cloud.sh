@@ -12,7 +12,7 @@ needs curl openssl
 cd "$tap_scratch" || exit 1
 start --first_credit 1
 needs_sandbox
-plan 18
+plan 25
 
 # map NAME N MILLISECONDS VARIABLE...: outputs in NAME.out, sentences in NAME.err.
 map() {
@@ -83,7 +83,7 @@ expect "no token is in what was said" sh -c "! grep -q '${FASTMAP_TOKEN##*_}' ./
 program=$builddir/tests/cloud_map # linked with -no-install: a program, not a script of libtool
 if [ ! -x "$program" ] || ! found mpirun.openmpi || [ ! -e "$builddir/.libs/fastmap-openmpi.so" ] ||
     nm "$builddir/.libs/libfastmap.so" | grep -q -e __asan_init -e __tsan_init; then
-    skip "no Open MPI, or a sanitizer that its ranks are not built for" 3
+    skip "no Open MPI, or a sanitizer that its ranks are not built for" 10
 else
     env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" \
         FASTMAP_SECRET="$FASTMAP_TOKEN" FASTMAP_CONFIRM_CHARGES=OFF LD_LIBRARY_PATH="$builddir/.libs" \
@@ -95,6 +95,37 @@ else
     expect_text "of all elements, on all ranks" "$(wc -c <ranks.out | tr -d ' '),$(said ranks ranks)" 32000,3
     expect "some in the cloud, some on other ranks" test "$(said ranks away)" -gt "$(said ranks cloud)" -a \
         "$(said ranks cloud)" -gt 0
+
+    # Ranks below the first cannot reach the service, since something refuses where their setting points to.
+    cat >rank <<'END'
+[ "$OMPI_COMM_WORLD_RANK" -ge "$FIRST" ] || export FASTMAP_CLOUD_URL=https://127.0.0.1:1
+exec env LD_PRELOAD="$SHIM" FASTMAP_WORKER_RANKS=OMPI_COMM_WORLD_RANK "$@"
+END
+    # from FIRST: a map whose first rank that can reach the service is that; outputs in from-FIRST.out.
+    from() {
+        until_true all_closed
+        before=$(balance)
+        env FIRST="$1" SHIM="$builddir/.libs/fastmap-worker.so" FASTMAP_CLOUD_URL="$FASTMAP_URL" \
+            FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" FASTMAP_SECRET="$FASTMAP_TOKEN" FASTMAP_CONFIRM_CHARGES=OFF \
+            FASTMAP_VERBOSITY=NORMAL LD_LIBRARY_PATH="$builddir/.libs" OMPI_ALLOW_RUN_AS_ROOT=1 \
+            OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1 timeout 120 \
+            mpirun.openmpi -n 3 sh rank "$program" 4000 2 >"from-$1.out" 2>"from-$1.err"
+        until_true all_closed
+        cp "from-$1.err" why
+        head -c 3200 "from-$1.out" >first.out
+    }
+    for first in 1 2; do
+        from $first
+        expect "the cloud of a rank $((first - 1)) that cannot reach it is rank $first's, with the same results" cmp first.out local.out
+        expect_text "said in one line" "$(grep -c ^fastmap: "from-$first.err"),$(grep -c "rank $first talks to the cloud" "from-$first.err")" 2,1
+        # A span that was given up at the end may just have been charged.
+        paid=$((before - $(balance))) told=$(said "from-$first" dollars | tr -d . | sed 's/^0*//')
+        echo "paid $paid, told ${told:=0}" >>why
+        expect "and charged once, as rank 0 reports it" test "$told" -gt 0 -a "$told" -le "$paid" -a $((paid * 10)) -le $((told * 11))
+    done
+    from 3
+    expect "where no rank can, the map is computed without, and one line says so" \
+        test "$(cmp first.out local.out && grep -c 'no rank of the job can reach it; rank 0 finds that' from-3.err),$(said from-3 cloud)" = 1,0
 fi
 
 # The program ends as soon as it has its results.

@@ -83,7 +83,8 @@ static struct fm_tier_cloud_service where(double patience)
                                           .token = cloud_service_token(service),
                                           .ca_file = cloud_service_ca_file(service),
                                           .give_up = &give_up,
-                                          .patience = patience};
+                                          .patience = patience,
+                                          .connect_patience = patience};
 }
 
 static bool connects(const struct fm_tier_cloud_service *to)

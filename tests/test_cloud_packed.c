@@ -73,7 +73,8 @@ static bool begin(unsigned rate, bool is_noise)
                                              .token = cloud_service_token(service),
                                              .ca_file = cloud_service_ca_file(service),
                                              .give_up = &give_up,
-                                             .patience = 5};
+                                             .patience = 5,
+                                             .connect_patience = 5};
     cloud = tier->connect(&to, &account, why);
     return CHECK_TRUE(cloud != NULL, "%s", why) &&
            CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);

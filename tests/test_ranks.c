@@ -491,3 +491,15 @@ TEST(the_tree_keeps_nodes_together_and_its_branches_few)
             CHECK_TRUE(children[i] <= 2 * FM_SCHED_FANOUT, "%d children", children[i]);
     }
 }
+
+TEST(turns_go_to_each_nodes_first_rank_and_then_to_each_nodes_second)
+{
+    static const int node[] = {0, 0, 0, 1, 1, 2, 3, 3};
+    static const int order[] = {0, 3, 5, 6, 1, 4, 7, 2};
+    int scratch[16];
+    for (int turn = 0; turn < 8; turn++)
+        CHECK_EQ_INT(fm_sched_turn(8, node, turn, scratch), order[turn]);
+    CHECK_EQ_INT(fm_sched_turn(8, node, 8, scratch), -1);
+    CHECK_EQ_INT(fm_sched_turn(1, node, 0, scratch), 0);
+    CHECK_EQ_INT(fm_sched_turn(1, node, 1, scratch), -1);
+}

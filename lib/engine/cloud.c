@@ -10,6 +10,38 @@
 #define ALONE_NS 4e9 /* nothing is computed here before, where the user wants it all in the cloud */
 #define PATIENCE_S 10.0 /* for which the tier tries again */
 
+/* ---- The plugin ---- */
+
+static _Atomic(const struct fm_tier_cloud *) plugin;
+
+void fm_engine_cloud_use(const struct fm_tier_cloud *tier)
+{
+    atomic_store(&plugin, tier);
+}
+
+static const struct fm_tier_cloud *load(enum fastmap_verbosity verbosity)
+{
+    const char *why;
+    const struct fm_tier_cloud *tier = atomic_load(&plugin);
+    if (tier != NULL)
+        return tier;
+    tier = fm_program_companion_plugin("fastmap-cloud.so", "fm_cloud_tier", FM_TIER_CLOUD_VERSION,
+                                       &why);
+    if (tier == NULL)
+        fm_base_log(verbosity, FASTMAP_VERBOSITY_QUIET,
+                    "the plugin fastmap-cloud.so does not load (%s): install or rebuild fastmap "
+                    "with curl and OpenSSL; maps run without the cloud",
+                    why);
+    return tier;
+}
+
+static const struct fm_tier_cloud *find_plugin(struct fm_engine_cloud *cloud)
+{
+    if (atomic_load(&cloud->tier) == NULL)
+        atomic_store(&cloud->tier, load(cloud->session->settings.verbosity));
+    return atomic_load(&cloud->tier);
+}
+
 /* ---- Taking part ---- */
 
 void fm_engine_cloud_ready(struct fm_engine_cloud *cloud, double workers)
@@ -44,8 +76,7 @@ void fm_engine_cloud_over(struct fm_engine_cloud *cloud)
 
 bool fm_engine_cloud_is_alone(const struct fm_engine_cloud *cloud)
 {
-    return cloud != NULL && !cloud->over && cloud->state != FM_ENGINE_CLOUD_BROKEN &&
-           cloud->session->settings.exec_policy == FASTMAP_EXEC_POLICY_CLOUD;
+    return cloud != NULL && cloud->alone && !cloud->over && cloud->state != FM_ENGINE_CLOUD_BROKEN;
 }
 
 /* It is late: this rank computes what it has. */
@@ -67,6 +98,10 @@ static void stand_in_for(struct fm_engine_cloud *cloud)
 
 void fm_engine_cloud_consider(struct fm_engine_cloud *cloud)
 {
+    if (!fm_engine_gateway_is_here(cloud->world)) {
+        fm_engine_gateway_tell(cloud->group);
+        return;
+    }
     if (cloud->state == FM_ENGINE_CLOUD_OPEN && cloud->waiting != NULL)
         fm_engine_courier_call(cloud);
     if (fm_engine_pieces_late_ns(cloud) > 0)
@@ -77,13 +112,15 @@ void fm_engine_cloud_consider(struct fm_engine_cloud *cloud)
     }
     if (cloud->state != FM_ENGINE_CLOUD_IDLE || cloud->over || !fm_engine_purse_wants(cloud))
         return;
-    if (!fm_engine_courier_start(cloud)) {
+    if (find_plugin(cloud) == NULL || !fm_engine_courier_start(cloud)) {
         cloud->state = FM_ENGINE_CLOUD_BROKEN;
         return;
     }
     cloud->state = FM_ENGINE_CLOUD_WANTED;
     fm_engine_courier_call(cloud);
 }
+
+static struct fm_engine_cloud *at_side_of(struct fastmap_session *session);
 
 static void describe(struct fm_engine_cloud *cloud, const struct fastmap_map *map)
 {
@@ -110,6 +147,8 @@ static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
         return;
     cloud->group = group;
     cloud->over = false;
+    cloud->alone = cloud->session->settings.exec_policy == FASTMAP_EXEC_POLICY_CLOUD &&
+                   fm_engine_gateway_is_here(group->world);
     cloud->verified = false;
     cloud->distrusted = false;
     cloud->raised = 0;
@@ -130,7 +169,9 @@ static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
 bool fm_engine_cloud_enter(struct fm_engine_group *group)
 {
     struct fm_engine_world *world = group->world;
-    struct fm_engine_cloud *cloud = world->is.rank == 0 ? fm_engine_cloud_of(group->session) : NULL;
+    struct fm_engine_cloud *cloud = fm_engine_gateway_is_here(world)
+                                        ? fm_engine_cloud_of(group->session)
+                                        : at_side_of(group->session);
     if (cloud == NULL)
         return false;
     pthread_mutex_lock(&world->mutex);
@@ -140,16 +181,6 @@ bool fm_engine_cloud_enter(struct fm_engine_group *group)
     const bool is_alone = fm_engine_cloud_is_alone(group->cloud);
     pthread_mutex_unlock(&world->mutex);
     return is_alone;
-}
-
-double fm_engine_cloud_dollars(struct fm_engine_cloud *cloud)
-{
-    if (cloud == NULL)
-        return 0;
-    pthread_mutex_lock(&cloud->world->mutex);
-    const double dollars = (double)cloud->spent * 1e-9;
-    pthread_mutex_unlock(&cloud->world->mutex);
-    return dollars;
 }
 
 void fm_engine_cloud_leave(struct fm_engine_group *group)
@@ -174,40 +205,16 @@ void fm_engine_cloud_leave(struct fm_engine_group *group)
 
 /* ---- Life ---- */
 
-static _Atomic(const struct fm_tier_cloud *) plugin;
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* that they are made and ended, and: */
 static struct fm_engine_cloud *all;
-
-void fm_engine_cloud_use(const struct fm_tier_cloud *tier)
-{
-    atomic_store(&plugin, tier);
-}
-
-static const struct fm_tier_cloud *find_plugin(enum fastmap_verbosity verbosity)
-{
-    const char *why;
-    const struct fm_tier_cloud *tier = atomic_load(&plugin);
-    if (tier != NULL)
-        return tier;
-    tier = fm_program_companion_plugin("fastmap-cloud.so", "fm_cloud_tier", FM_TIER_CLOUD_VERSION,
-                                       &why);
-    if (tier == NULL)
-        fm_base_log(verbosity, FASTMAP_VERBOSITY_QUIET,
-                    "the plugin fastmap-cloud.so does not load (%s): install or rebuild fastmap "
-                    "with curl and OpenSSL; maps run without the cloud",
-                    why);
-    return tier;
-}
 
 static struct fm_engine_cloud *make(struct fastmap_session *session)
 {
     const struct fm_base_settings *settings = &session->settings;
-    const struct fm_tier_cloud *tier = find_plugin(settings->verbosity);
-    struct fm_engine_cloud *cloud = tier != NULL ? calloc(1, sizeof *cloud) : NULL;
+    struct fm_engine_cloud *cloud = calloc(1, sizeof *cloud);
     if (cloud == NULL)
         return NULL;
     cloud->session = session;
-    cloud->tier = tier;
     cloud->service = (struct fm_tier_cloud_service){
         .url = settings->cloud_url,
         .token = settings->secret,
@@ -226,7 +233,8 @@ static struct fm_engine_cloud *make(struct fastmap_session *session)
     return cloud;
 }
 
-struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session)
+/* Whoever talks to it. */
+static struct fm_engine_cloud *at_side_of(struct fastmap_session *session)
 {
     if (!fm_engine_cloud_is_set(session))
         return NULL;
@@ -238,6 +246,15 @@ struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session)
     struct fm_engine_cloud *cloud = session->cloud;
     pthread_mutex_unlock(&making);
     return cloud != NULL && !cloud->orphaned ? cloud : NULL;
+}
+
+struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session)
+{
+    struct fm_engine_cloud *cloud = session->no_cloud ? NULL : at_side_of(session);
+    if (cloud == NULL)
+        return NULL;
+    session->no_cloud = find_plugin(cloud) == NULL;
+    return session->no_cloud ? NULL : cloud;
 }
 
 void fm_engine_cloud_end(struct fm_engine_cloud *cloud)

@@ -83,14 +83,16 @@ struct fm_engine_cloud {
     bool orphaned;                /* by a fork: its courier runs in another process */
     struct fm_engine_world *world;
     struct fastmap_session *session;
-    const struct fm_tier_cloud *tier;
+    _Atomic(const struct fm_tier_cloud *)
+        tier; /* NULL: not loaded, since another rank talks to it */
     struct fm_tier_cloud_service service;
     /* The courier. */
     pthread_t thread;
     pthread_cond_t changed; /* with the world's mutex */
     bool made;              /* the thread */
     bool ending;
-    bool preparing; /* the courier connects, asks and opens, and uses the map's shared block */
+    bool preparing;   /* the courier connects, asks and opens, and uses the map's shared block */
+    bool unreachable; /* nobody answers where the service should be */
     _Atomic bool give_up;
     struct fm_cloud *connection; /* the courier's, but for wake() */
     struct fm_tier_cloud_account account;
@@ -122,6 +124,7 @@ struct fm_engine_cloud {
     struct fm_tier_cloud_grant grant;
     struct fm_base_fenv fenv;
     double worth;    /* threads of this rank that it is as good as */
+    bool alone;      /* all is to be computed there */
     bool over;       /* no more spans are sent for this map */
     bool verified;   /* an element was computed here too, with the same result */
     unsigned raised; /* floating-point exceptions */
@@ -169,9 +172,6 @@ void fm_engine_cloud_end(struct fm_engine_cloud *cloud);
    compute. Without the mutex. */
 bool fm_engine_cloud_enter(struct fm_engine_group *group);
 
-/* What the map has cost so far; cloud may be NULL. Without the mutex. */
-double fm_engine_cloud_dollars(struct fm_engine_cloud *cloud);
-
 /* Leaves it. Memory of pieces that fly stays until the courier is done with them. */
 void fm_engine_cloud_leave(struct fm_engine_group *group);
 
@@ -189,6 +189,28 @@ bool fm_engine_cloud_is_alone(const struct fm_engine_cloud *cloud);
 
 /* No more spans will be sent: what waits is to be taken back. */
 void fm_engine_cloud_over(struct fm_engine_cloud *cloud);
+
+/* ---- gateway.c ---- */
+
+/* Whether it is this rank that talks to the cloud. */
+bool fm_engine_gateway_is_here(const struct fm_engine_world *world);
+
+/* It is not to be reached from here: the next rank's turn. False: there is only this one. */
+bool fm_engine_gateway_pass(struct fm_engine_cloud *cloud, const char *why);
+
+/* Tells the next one, if that is due. By a thread that talks to other ranks. */
+void fm_engine_gateway_tell(struct fm_engine_group *group);
+
+/* A message about whose turn it is. */
+void fm_engine_gateway_hear(struct fm_engine_group *group, int from, int turn);
+
+/* Once, where it is not rank 0's any more: a line about it. */
+void fm_engine_gateway_say(const struct fm_engine_cloud *cloud);
+
+/* What the map has cost in the cloud, as far as this rank knows; in dollars for rank 0's report, without the
+   mutex. */
+int64_t fm_engine_gateway_spent(const struct fm_engine_group *group);
+double fm_engine_gateway_dollars(struct fm_engine_group *group);
 
 /* ---- pieces.c ---- */
 

@@ -15,6 +15,7 @@
 #include "tier/local/local.h"
 
 #define POLL_S 0.05  /* between looks at whether the map is over; a wake ends a poll at once */
+#define TURN_S 0.5   /* for which a rank tries to reach the service, where others could */
 #define ASKED_S 10.0 /* for which what the account said is taken to hold: the service looks, too */
 #define REST_S \
     2.0 /* for which a map that is over stays open there, in case that one like it follows */
@@ -47,9 +48,12 @@ static bool connect_once(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_W
         fm_base_ticks_to_ns(now - cloud->asked_ticks) < ASKED_S * 1e9)
         return true;
     cloud->asked_ticks = 0;
-    if (made == NULL)
+    if (made == NULL) {
+        cloud->service.connect_patience =
+            cloud->world->is.size > 1 ? TURN_S : cloud->service.patience;
         made = cloud->tier->connect(&cloud->service, &account, why);
-    else if (!cloud->tier->account(made, &account, why))
+        cloud->unreachable = made == NULL && account.unreachable;
+    } else if (!cloud->tier->account(made, &account, why))
         return false;
     cloud->asked_ticks = made != NULL ? now : 0;
     pthread_mutex_lock(&cloud->world->mutex);
@@ -79,8 +83,10 @@ static bool prepare(struct fm_engine_cloud *cloud, enum fastmap_cloud_use *use,
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->resting = NULL;
     cloud->grant = grant;
-    if (opened)
+    if (opened) {
         fm_engine_reason_opened(cloud);
+        fm_engine_gateway_say(cloud);
+    }
     pthread_mutex_unlock(&cloud->world->mutex);
     return opened;
 }
@@ -342,10 +348,15 @@ static void serve_map(struct fm_engine_cloud *cloud)
     if (cloud->grant.upload_bytes_per_s > 0)
         cloud->bytes_per_s = cloud->grant.upload_bytes_per_s;
     pthread_cond_broadcast(&cloud->changed);
+    bool failed = why[0] != '\0' && !opened && !atomic_load(&cloud->give_up);
     if (opened && is_on(cloud)) {
         cloud->state = FM_ENGINE_CLOUD_OPEN;
         fm_engine_cloud_ready(cloud, cloud->grant.vcpus);
         fly(cloud);
+    } else if (failed && cloud->unreachable && fm_engine_gateway_pass(cloud, why)) {
+        failed = false;
+        if (is_on(cloud))
+            fm_engine_cloud_over(cloud);
     } else if (!opened && is_on(cloud) && why[0] != '\0') {
         end_with(cloud, use, why);
     }
@@ -357,9 +368,7 @@ static void serve_map(struct fm_engine_cloud *cloud)
             pthread_cond_wait(&cloud->changed, &cloud->world->mutex);
         fm_engine_witness_dismiss(cloud);
     }
-    cloud->state = why[0] != '\0' && !opened && !atomic_load(&cloud->give_up)
-                       ? FM_ENGINE_CLOUD_BROKEN
-                       : FM_ENGINE_CLOUD_IDLE;
+    cloud->state = failed ? FM_ENGINE_CLOUD_BROKEN : FM_ENGINE_CLOUD_IDLE;
 }
 
 /* Under the mutex. Until something changes; a map that rests is closed when nobody has come for it. */

@@ -38,6 +38,7 @@ struct fm_engine_header {
     uint64_t in_place;            /* GIVE: the owner's outputs lie where its inputs are */
     uint64_t serves;              /* the sender owns nothing, and makes no maps by itself */
     struct fm_engine_tally tally; /* RESULT */
+    int64_t spent;                /* in the cloud for this map, as far as known; nano-dollars */
 };
 
 struct fm_engine_job {
@@ -89,6 +90,7 @@ struct fm_engine_group {
     bool ported;            /* the porter looks after it */
     int workers;            /* most threads that computed */
     size_t stolen;
+    int64_t spent; /* in the cloud, by what other ranks say */
 };
 
 /* Where messages ring, they are looked for without a ring so often. */

@@ -18,6 +18,7 @@ fm_sources += \
 	lib/engine/explain.c \
 	lib/engine/failure.c \
 	lib/engine/group.h \
+	lib/engine/gateway.c \
 	lib/engine/history.c \
 	lib/engine/history.h \
 	lib/engine/jobs.c \

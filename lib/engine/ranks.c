@@ -257,7 +257,7 @@ static int outcome(const struct fm_engine_group *group)
                               "some, or run fewer ranks on a node");
 }
 
-static void fill(const struct fm_engine_group *group, struct fastmap_report *report)
+static void fill(struct fm_engine_group *group, struct fastmap_report *report)
 {
     const struct fm_engine_job *own = &group->own;
     report->elements = group->map->n - own->skipped;
@@ -270,7 +270,7 @@ static void fill(const struct fm_engine_group *group, struct fastmap_report *rep
     report->spans_stolen = group->stolen;
     report->away = own->away;
     report->cloud = own->cloud;
-    report->dollars = fm_engine_cloud_dollars(group->cloud);
+    report->dollars = fm_engine_gateway_dollars(group);
     report->ranks = group->world->is.size;
     fm_engine_reason_report(group, report);
 }

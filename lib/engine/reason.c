@@ -137,8 +137,10 @@ void fm_engine_reason_local(const struct fm_engine_map *run, struct fastmap_repo
 static void report_cloud(const struct fm_engine_cloud *cloud, struct fastmap_report *report)
 {
     const struct fm_engine_reason *reason = &cloud->reason;
-    report->cloud_use =
-        reason->use == FASTMAP_CLOUD_LATE && report->cloud > 0 ? FASTMAP_CLOUD_USED : reason->use;
+    report->cloud_use = report->cloud > 0 && (reason->use == FASTMAP_CLOUD_LATE ||
+                                              !fm_engine_gateway_is_here(cloud->world))
+                            ? FASTMAP_CLOUD_USED
+                            : reason->use;
     report->cloud_rate = cloud->rate > 0 ? cloud->rate : per_second(report->cloud, report);
     report->cloud_round_trip = cloud->account.round_trip;
     report->cloud_bytes_per_s = cloud->bytes_per_s;

@@ -77,6 +77,7 @@ static void send(void *context, int rank, const struct fm_sched_message *message
     struct fm_engine_header header = {.message = *message, .terms = group->terms};
     size_t payload_bytes;
     const char *payload = payload_of(group, message, run, &payload_bytes);
+    header.spent = fm_engine_gateway_spent(group);
     if (message->kind == FM_SCHED_GIVE)
         header.in_place = group->jobs[run->job]->in_place;
     if (message->kind == FM_SCHED_RESULT)
@@ -166,8 +167,11 @@ void fm_engine_talk_receive(void *context, int from, char *bytes, size_t size)
         memcpy(&header, bytes, sizeof header);
         group->sched.now_ns = fm_base_ticks_to_ns(fm_base_ticks() - group->begun_ticks);
         fm_engine_world_know(group->world, from, header.serves != 0);
+        group->spent = header.spent > group->spent ? header.spent : group->spent;
         if (header.message.kind == FM_ENGINE_NEED)
             fm_engine_block_answer(group, from, &header);
+        else if (header.message.kind == FM_ENGINE_GATEWAY)
+            fm_engine_gateway_hear(group, from, header.message.code);
         else if (header.message.kind < FM_ENGINE_NEED)
             receive_sched(group, from, &header, bytes + sizeof header, size - sizeof header);
     }

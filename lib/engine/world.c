@@ -176,6 +176,9 @@ static void settle_alone(void)
     world.rings = false;
     world.served = false;
     world.maps = 0;
+    world.gateway = 0;
+    world.turn = 0;
+    world.turn_news = false;
 }
 
 static void leave_world(void)

@@ -31,6 +31,11 @@ struct fm_engine_world {
     struct fm_engine_letter *early; /* messages of the next map, read before this rank is in it */
     bool busy;                      /* a map is on; under `mutex` */
     struct fm_engine_cloud *cloud;  /* takes part in it, as a rank that is one beyond the others */
+    int gateway;                    /* the rank that talks to it, as far as known; -1: none can */
+    int turn;                       /* how often that has passed on */
+    bool turn_news;                 /* the next one is to be told, */
+    uint64_t turn_told;             /* and was so in this map */
+    bool turn_said;
     int width;             /* threads that this rank should use, 0: as many as there are cores */
     bool rings;            /* all neighbours' messages wake this rank */
     bool crowded;          /* more ranks share this one's processors than there are of these */

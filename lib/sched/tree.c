@@ -30,3 +30,19 @@ void fm_sched_tree(int size, const int *node, int fanout, int *scratch, int *par
             parent[rank] = above;
         }
 }
+
+int fm_sched_turn(int size, const int *node, int turn, int *scratch)
+{
+    int *const members = scratch;      /* of each node, so far */
+    int *const place = scratch + size; /* a rank's number within its node */
+    if (turn < 0 || turn >= size)
+        return -1;
+    for (int rank = 0; rank < size; rank++)
+        members[rank] = 0;
+    for (int rank = 0; rank < size; rank++)
+        place[rank] = members[node[rank]]++;
+    for (int layer = 0;; layer++)
+        for (int rank = 0; rank < size; rank++)
+            if (place[rank] == layer && turn-- == 0)
+                return rank;
+}

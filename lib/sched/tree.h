@@ -19,4 +19,11 @@
  */
 void fm_sched_tree(int size, const int *node, int fanout, int *scratch, int *parent);
 
+/*
+ * Who comes next where one rank is to be found that can do something, and ranks of a node are likely to be
+ * alike: the first rank of each node, in their order, then the second ones, and so on. The rank whose turn
+ * that is, from 0 on; -1: there are not so many. scratch: 2 * size ints.
+ */
+int fm_sched_turn(int size, const int *node, int turn, int *scratch);
+
 #endif

@@ -34,7 +34,8 @@ struct fm_tier_cloud_service {
     const char
         *pin; /* NULL: none; sha256//BASE64 of the certificate's public key, as curl has it */
     const _Atomic bool *give_up;
-    double patience; /* seconds for which a call or a span is tried again */
+    double patience;         /* seconds for which a call or a span is tried again */
+    double connect_patience; /* the same for connect() */
 };
 
 /* What the account call says, believed only if its signature is right. */
@@ -43,6 +44,7 @@ struct fm_tier_cloud_account {
     int64_t price;      /* of a vCPU-hour */
     int vcpus;          /* that a map may be granted at most */
     double round_trip;  /* of a small call on an open connection */
+    bool unreachable;   /* connect() alone, where it fails: since nobody answers there */
     int64_t hold_least; /* the least budget that the service takes; not a charge */
 };
 

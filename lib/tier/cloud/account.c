@@ -13,6 +13,7 @@ bool fm_cloud_account(struct fm_cloud *cloud, struct fm_tier_cloud_account *acco
         .method = "GET", .target = "/v1/account", .seconds = FM_CLOUD_CALL_S};
     fm_cloud_call_run(&cloud->line, &call);
     bool good = call.end == FM_CLOUD_GOOD;
+    account->unreachable = call.end == FM_CLOUD_UNREACHABLE;
     if (!good)
         fm_cloud_say(why, "%s", call.why);
     else if (!fm_cloud_terms_account(call.json, account, &cloud->limits))

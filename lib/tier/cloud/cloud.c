@@ -32,7 +32,10 @@ static struct fm_cloud *connect_to(const struct fm_tier_cloud_service *service,
         free(cloud);
         return NULL;
     }
-    if (fm_cloud_account(cloud, account, why))
+    cloud->line.service.patience = service->connect_patience;
+    const bool good = fm_cloud_account(cloud, account, why);
+    cloud->line.service.patience = service->patience;
+    if (good)
         return cloud;
     disconnect(cloud);
     return NULL;
