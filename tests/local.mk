@@ -14,7 +14,8 @@ fortran_tests = tests/test_fortran
 service_tests = tests/fastmapd/test_ledger tests/fastmapd/test_parts tests/fuzz/test_fuzz_target \
     tests/fuzz/test_fuzz_terms tests/fuzz/test_fuzz_daemon
 service_scripts = tests/fastmapd/daemon.sh tests/fastmapd/hostile.sh tests/fastmapd/protocol.sh \
-    tests/fastmapd/ledger_postgres.sh tests/fastmapd/balancer.sh tests/fastmapd/packed.sh
+    tests/fastmapd/ledger_postgres.sh tests/fastmapd/balancer.sh tests/fastmapd/packed.sh \
+    tests/fastmapd/clock.sh
 shell_tests = tests/examples.sh tests/mpi.sh tests/launch.sh tests/slurm.sh
 installed_tests = tests/exports.sh tests/install.sh tests/worker.sh tests/program.sh
 lint_quick = tests/lint/layers.sh tests/lint/headers.sh tests/lint/paths.sh
@@ -75,7 +76,9 @@ tests/fortran_elements.$(OBJEXT): include/fastmap.$(OBJEXT)
 tests/test_fortran.$(OBJEXT): include/fastmap.$(OBJEXT) tests/fortran_elements.$(OBJEXT)
 
 # A plugin: -rpath makes libtool build the shared object, which is never installed.
-check_LTLIBRARIES += tests/plugin.la
+check_LTLIBRARIES += tests/plugin.la tests/clock_shim.la
+tests_clock_shim_la_SOURCES = tests/fastmapd/clock_shim.c
+tests_clock_shim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nonexistent
 tests_plugin_la_SOURCES = tests/plugin.c
 tests_plugin_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nonexistent
 

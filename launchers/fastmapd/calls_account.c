@@ -25,7 +25,8 @@ void fmd_call_health(struct fmd_request *request)
     const bool draining = atomic_load(&request->service->draining);
     fmd_answer_json(&request->answer, draining ? 503 : 200,
                     json_pack("{s:s, s:[i], s:I, s:o}", "status", draining ? "draining" : "ok",
-                              "versions", 1, "now", (json_int_t)time(NULL), "encodings",
+                              "versions", 1, "now",
+                              (json_int_t)fmd_clock_now_s(&request->service->clock), "encodings",
                               encodings()));
 }
 

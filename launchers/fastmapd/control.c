@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/thread.h"
 #include "metrics.h"
+#include "request.h"
 #include "text.h"
 
 struct fmd_control {
@@ -36,7 +37,7 @@ static void put_all(FILE *to, const struct fmd_control *control)
 {
     struct fmd_pool_numbers pool;
     char charged[FMD_TEXT_DOLLARS], held[FMD_TEXT_DOLLARS];
-    const int64_t up_s = time(NULL) - control->service->started_s;
+    const int64_t up_s = (fmd_now_ns() - control->service->started_ns) / 1000000000;
     fmd_pool_count(control->service->pool, &pool);
     fmd_text_dollars(fmd_metrics_get(FMD_METRIC_charged_nano), charged);
     fmd_text_dollars(fmd_metrics_get(FMD_METRIC_held_nano), held);

@@ -9,6 +9,7 @@ libfastmapd_la_SOURCES = \
 	launchers/fastmapd/calls.h launchers/fastmapd/calls_account.c launchers/fastmapd/calls_blobs.c \
 	launchers/fastmapd/calls_maps.c launchers/fastmapd/calls_spans.c \
 	launchers/fastmapd/certificate.c launchers/fastmapd/certificate.h \
+	launchers/fastmapd/clock.c launchers/fastmapd/clock.h \
 	launchers/fastmapd/command.c launchers/fastmapd/command.h \
 	launchers/fastmapd/config.c launchers/fastmapd/config.h \
 	launchers/fastmapd/config_table.c launchers/fastmapd/config_table.h \

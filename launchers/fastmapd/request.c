@@ -208,13 +208,16 @@ static bool check_signature(struct fmd_request *request, const struct fmd_fields
 
 static bool check_clock(struct fmd_request *request, const struct fmd_fields *fields)
 {
-    const struct fmd_service *service = request->service;
-    const int64_t now_s = time(NULL), skew_s = service->config->skew_s;
+    struct fmd_service *service = request->service;
+    const int64_t now_s = fmd_clock_now_s(&service->clock), skew_s = service->config->skew_s;
     (void)fields;
-    if (request->route->is_open ||
-        (request->claim.time_s >= now_s - skew_s && request->claim.time_s <= now_s + skew_s &&
-         request->claim.time_s >= service->started_s))
+    if (request->route->is_open)
         return true;
+    if ((request->claim.time_s >= now_s - skew_s && request->claim.time_s <= now_s + skew_s &&
+         request->claim.time_s >= service->clock.started_s)) {
+        fmd_clock_take(&service->clock, request->claim.time_s);
+        return true;
+    }
     fmd_answer_error(&request->answer, FMD_ERR_clock,
                      "the request was signed at %" PRId64 ", it is %" PRId64
                      "; sign with this clock",
@@ -229,7 +232,7 @@ static int use_signature(struct fmd_request *request)
 {
     struct fmd_service *service = request->service;
     const uint8_t *signature = request->claim.signature_bytes;
-    const int64_t until = time(NULL) + SIGNATURE_S(service->config->skew_s);
+    const int64_t until = fmd_clock_now_s(&service->clock) + SIGNATURE_S(service->config->skew_s);
     bool is_fresh = false;
     pthread_mutex_lock(&service->door);
     const enum fmd_replay_answer answer =

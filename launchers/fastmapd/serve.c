@@ -31,7 +31,7 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
-enum { EXPIRE_EVERY_S = 600, BLOBS_UNUSED_S = 14 * 86400, WORKER_START_S = 20 };
+enum { EXPIRE_EVERY_S = 600, CLOCK_EVERY_S = 10, BLOBS_UNUSED_S = 14 * 86400, WORKER_START_S = 20 };
 
 struct daemon {
     struct fmd_config config;
@@ -97,6 +97,18 @@ static int open_tokens(struct daemon *d)
 static void close_tokens(struct daemon *d)
 {
     fmd_tokens_close(d->service.tokens);
+}
+
+static int open_clock(struct daemon *d)
+{
+    return fmd_clock_start(&d->service.clock, d->folder, d->config.state);
+}
+
+static void write_clock(struct daemon *d)
+{
+    char quoted[FMD_LOG_QUOTED];
+    if (fmd_clock_write(&d->service.clock) != 0)
+        fmd_log(FMD_LOG_ERROR, "clock", "why=%s", fmd_log_quote(fm_base_last_error(), quoted));
 }
 
 static int open_store(struct daemon *d)
@@ -203,7 +215,7 @@ static void close_watch(struct daemon *d)
 
 static int open_server(struct daemon *d)
 {
-    d->service.started_s = time(NULL);
+    d->service.started_ns = fmd_now_ns();
     return fmd_server_start(&d->service, &d->certificate, &d->server, d->url);
 }
 
@@ -231,12 +243,12 @@ static const struct {
     int (*open)(struct daemon *d);
     void (*close)(struct daemon *d);
 } steps[] = {
-    {open_state, close_state},     {open_certificate, close_certificate},
-    {open_ledger, close_ledger},   {open_tokens, close_tokens},
-    {open_store, close_store},     {open_pool, close_pool},
-    {open_door, close_door},       {open_lease, close_lease},
-    {open_watch, close_watch},     {open_server, close_server},
-    {open_control, close_control},
+    {open_state, close_state},   {open_certificate, close_certificate},
+    {open_ledger, close_ledger}, {open_tokens, close_tokens},
+    {open_clock, write_clock},   {open_store, close_store},
+    {open_pool, close_pool},     {open_door, close_door},
+    {open_lease, close_lease},   {open_watch, close_watch},
+    {open_server, close_server}, {open_control, close_control},
 };
 
 enum { STEPS = sizeof steps / sizeof steps[0] };
@@ -297,11 +309,11 @@ static int greet(struct daemon *d)
 
 static void expire_blobs(struct daemon *d)
 {
-    static time_t last;
-    const time_t now = time(NULL);
-    if (now - last < EXPIRE_EVERY_S)
+    static int64_t next_ns;
+    const int64_t now_ns = fmd_now_ns();
+    if (now_ns < next_ns)
         return;
-    last = now;
+    next_ns = now_ns + EXPIRE_EVERY_S * SECOND_NS;
     fmd_store_expire(d->service.store, BLOBS_UNUSED_S);
 }
 
@@ -327,9 +339,12 @@ static void drain(struct daemon *d, const sigset_t *signals)
 
 static void run(struct daemon *d, const sigset_t *signals)
 {
+    unsigned seconds = 0;
     while (next_signal(signals, SECOND_NS) == 0) {
         fmd_maps_expire(d->service.maps, d->config.map_idle_s * SECOND_NS);
         expire_blobs(d);
+        if (++seconds % CLOCK_EVERY_S == 0)
+            write_clock(d);
     }
     drain(d, signals);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "attempts.h"
+#include "clock.h"
 #include "config.h"
 #include "ledger.h"
 #include "pool.h"
@@ -29,8 +30,8 @@ struct fmd_service {
     struct fmd_maps *maps;
     struct fmd_watch *watch;
     atomic_int_fast64_t host; /* the lease under which this daemon's maps are in the ledger */
-    int64_t
-        started_s; /* when: what was signed earlier may be a replay of what an earlier daemon saw */
+    struct fmd_clock clock;
+    int64_t started_ns; /* by the steady clock */
     unsigned vcpus;
     atomic_bool draining;
     uint64_t request_prefix;
