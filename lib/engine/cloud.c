@@ -62,7 +62,7 @@ void fm_engine_cloud_rest(struct fm_engine_cloud *cloud)
 static bool should_rise(const struct fm_engine_cloud *cloud)
 {
     return cloud->state == FM_ENGINE_CLOUD_OPEN && !cloud->over && cloud->sched.workers <= 0 &&
-           fm_engine_purse_gains(cloud);
+           !fm_engine_pieces_is_silent(cloud) && fm_engine_purse_gains(cloud);
 }
 
 void fm_engine_cloud_over(struct fm_engine_cloud *cloud)

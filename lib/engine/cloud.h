@@ -119,6 +119,7 @@ struct fm_engine_cloud {
     size_t waiting_elements;
     size_t flying_elements;
     int flying_spans;
+    uint64_t landed_ticks; /* when something last came back */
     uint64_t spans; /* sent so far: their names */
     struct fm_tier_cloud_map offer;
     struct fm_tier_cloud_grant grant;
@@ -242,6 +243,9 @@ bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece);
 
 /* What follows from a change. */
 void fm_engine_pieces_turn(struct fm_engine_cloud *cloud);
+
+/* Whether nothing has come back since a piece was sent that is late: what is sent now would be late, too. */
+bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud);
 
 /* For how long the one that is overdue has been away; 0: none is. */
 double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud);

@@ -246,9 +246,22 @@ static double age_ns(const struct fm_engine_piece *piece)
     return fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
 }
 
+static bool is_late(const struct fm_engine_piece *piece)
+{
+    return age_ns(piece) > OVERDUE_NS + OVERDUE * piece->expected_ns;
+}
+
 bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece)
 {
-    return !piece->given_up && age_ns(piece) > OVERDUE_NS + OVERDUE * piece->expected_ns;
+    return !piece->given_up && is_late(piece);
+}
+
+bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud)
+{
+    for (const struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
+        if (is_late(piece) && cloud->landed_ticks < piece->sent_ticks)
+            return true;
+    return false;
 }
 
 static struct fm_engine_piece *overdue(const struct fm_engine_cloud *cloud)

@@ -363,7 +363,8 @@ size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays)
 {
     double saved_s;
     *pays = true;
-    if (cloud->waiting == NULL || cloud->flying_spans >= cloud->grant.spans_in_flight)
+    if (cloud->waiting == NULL || cloud->flying_spans >= cloud->grant.spans_in_flight ||
+        fm_engine_pieces_is_silent(cloud))
         return 0;
     const double cost_s = cloud_cost_ns(cloud) * 1e-9;
     const double per_worker_s =
