@@ -244,6 +244,9 @@ bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece);
 /* What follows from a change. */
 void fm_engine_pieces_turn(struct fm_engine_cloud *cloud);
 
+/* The rate is known better: what flies is expected no later than it would be if it were sent now. */
+void fm_engine_pieces_expect(struct fm_engine_cloud *cloud);
+
 /* Whether nothing has come back since a piece was sent that is late: what is sent now would be late, too. */
 bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud);
 

@@ -138,6 +138,7 @@ static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_
     const double rate = (double)cloud->rated / seconds;
     note_link(cloud, rate);
     cloud->rate = cloud->rate > 0 ? (cloud->rate + rate) / 2 : rate;
+    fm_engine_pieces_expect(cloud);
     cloud->rated = 0;
     cloud->rated_from_ticks = now;
     const double workers = cloud->rate * cloud->group->sched.cost_ns * 1e-9;

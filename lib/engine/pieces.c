@@ -264,6 +264,15 @@ bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud)
     return false;
 }
 
+void fm_engine_pieces_expect(struct fm_engine_cloud *cloud)
+{
+    for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next) {
+        const double now_ns = age_ns(piece) + fm_engine_purse_return_ns(cloud, piece->count);
+        if (now_ns < piece->expected_ns)
+            piece->expected_ns = now_ns;
+    }
+}
+
 static struct fm_engine_piece *overdue(const struct fm_engine_cloud *cloud)
 {
     struct fm_engine_piece *piece = cloud->flying;
@@ -275,8 +284,10 @@ static struct fm_engine_piece *overdue(const struct fm_engine_cloud *cloud)
 static size_t unbegun(void *context)
 {
     const struct fm_engine_cloud *cloud = context;
-    const struct fm_engine_piece *late = overdue(cloud);
-    return cloud->waiting_elements + (late != NULL ? late->count : 0);
+    size_t late = 0;
+    for (const struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
+        late += fm_engine_pieces_is_overdue(piece) ? piece->count : 0;
+    return cloud->waiting_elements + late;
 }
 
 static struct fm_engine_piece *longest_waiting(const struct fm_engine_cloud *cloud)
@@ -288,20 +299,41 @@ static struct fm_engine_piece *longest_waiting(const struct fm_engine_cloud *clo
     return longest;
 }
 
-/* From the end of what waits; of what is late to come back, all. */
+/* One that is overdue and lies before or behind the run. */
+static struct fm_engine_piece *overdue_beside(const struct fm_engine_cloud *cloud,
+                                              const struct fm_sched_run *run)
+{
+    for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
+        if (piece->parcel->slot == run->job && fm_engine_pieces_is_overdue(piece) &&
+            (piece->first + piece->count == run->first || run->first + run->count == piece->first))
+            return piece;
+    return NULL;
+}
+
+/* Whole pieces that are late to come back, in one run: threads share a run, and spans that were cut for a
+   link may have an element each. */
+static size_t take_overdue(const struct fm_engine_cloud *cloud, size_t want,
+                           struct fm_sched_run *run)
+{
+    struct fm_engine_piece *piece = overdue(cloud);
+    if (piece == NULL)
+        return 0;
+    *run = (struct fm_sched_run){.job = piece->parcel->slot, .first = piece->first};
+    do {
+        piece->given_up = true;
+        run->first = piece->first < run->first ? piece->first : run->first;
+        run->count += piece->count;
+    } while (run->count < want && (piece = overdue_beside(cloud, run)) != NULL);
+    return run->count;
+}
+
+/* From the end of what waits; of what is late to come back, whole pieces. */
 static size_t take(void *context, size_t want, struct fm_sched_run *run)
 {
     struct fm_engine_cloud *cloud = context;
     struct fm_engine_piece *piece = longest_waiting(cloud);
-    if (piece == NULL) {
-        piece = overdue(cloud);
-        if (piece == NULL)
-            return 0;
-        piece->given_up = true;
-        *run = (struct fm_sched_run){
-            .job = piece->parcel->slot, .first = piece->first, .count = piece->count};
-        return piece->count;
-    }
+    if (piece == NULL)
+        return take_overdue(cloud, want, run);
     const size_t taken = want < piece->count ? want : piece->count;
     piece->count -= taken;
     cloud->waiting_elements -= taken;
