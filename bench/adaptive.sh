@@ -1,9 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Starts a fastmapd for bench/adaptive, passes the arguments on, and ends it. Run from the build folder:
+# Starts a fastmapd for bench/adaptive or, with --faults first, bench/faults, passes the other arguments on, and
+# ends it. Run from the build folder:
 #     sh ../bench/adaptive.sh [--all] [--every K] [--cell ...]
+#     sh ../bench/adaptive.sh --faults [ROUNDS]
 set -eu
 build=$(pwd)
+program=adaptive
+[ "${1:-}" != --faults ] || {
+    program=faults
+    shift
+}
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
 daemon=''
@@ -26,5 +33,5 @@ FASTMAP_VERBOSITY=${FASTMAP_VERBOSITY:-QUIET}
 export FASTMAP_VERBOSITY
 echo "load: $(cat /proc/loadavg)"
 status=0
-"$build/bench/adaptive" "$@" || status=$?
+"$build/bench/$program" "$@" || status=$?
 exit $status

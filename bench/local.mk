@@ -125,13 +125,16 @@ EXTRA_DIST += bench/service.sh
 
 # The cloud behind a link of stated delay and bandwidth; bench/adaptive.sh starts the service.
 if HAVE_SERVICE
-EXTRA_PROGRAMS += bench/adaptive
+EXTRA_PROGRAMS += bench/adaptive bench/faults
 endif
 bench_adaptive_SOURCES = bench/adaptive.c bench/clock.h bench/optimum.c bench/optimum.h bench/random.h bench/shape.c \
     bench/shape.h
 bench_adaptive_LDADD = libfastmap.la -lm
 bench_adaptive_LDFLAGS = $(AM_LDFLAGS) -no-install
-EXTRA_DIST += bench/adaptive.sh
+bench_faults_SOURCES = bench/faults.c bench/clock.h bench/shape.c bench/shape.h
+bench_faults_LDADD = libfastmap.la -lm
+bench_faults_LDFLAGS = $(AM_LDFLAGS) -no-install
+EXTRA_DIST += bench/adaptive.sh bench/adaptive.awk
 
 # Thousands of ranks in simulated time.
 EXTRA_PROGRAMS += bench/simulate

@@ -15,6 +15,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -55,6 +56,11 @@ struct bench_link {
     double free_at[2]; /* when each direction has sent what it was given */
     struct pair *pairs[CONNECTIONS];
     int count;
+    _Atomic double fails_at; /* 0: never */
+    enum bench_fault fault;  /* set before that */
+    bool failed;
+    _Atomic size_t back; /* bytes given to clients */
+    _Atomic int taken;   /* connections */
 };
 
 /* ---- Sockets ---- */
@@ -111,6 +117,7 @@ static void take_in(struct bench_link *link)
     pair->socket[0] = from;
     pair->socket[1] = to;
     link->pairs[link->count++] = pair;
+    atomic_fetch_add(&link->taken, 1);
 }
 
 static void drop(struct pair *pair)
@@ -161,7 +168,7 @@ static void take_up(struct bench_link *link, struct pair *pair, int way, double 
 }
 
 /* False: the receiver takes no more at present. */
-static bool put_down(struct pair *pair, int way, double now)
+static bool put_down(struct bench_link *link, struct pair *pair, int way, double now)
 {
     struct stream *stream = &pair->stream[way];
     const int to = pair->socket[!way];
@@ -173,6 +180,8 @@ static bool put_down(struct pair *pair, int way, double now)
             return false;
         if (put > 0)
             piece->sent += (size_t)put;
+        if (put > 0 && way == 1)
+            atomic_fetch_add(&link->back, (size_t)put);
         if (put > 0 && piece->sent < piece->bytes)
             continue;
         stream->first = piece->next;
@@ -186,6 +195,57 @@ static bool put_down(struct pair *pair, int way, double now)
     return true;
 }
 
+/* ---- Faults ---- */
+
+/* So that the other side is told at once, and of an error. */
+static void reset(struct bench_link *link)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    while (link->count > 0) {
+        struct pair *pair = link->pairs[--link->count];
+        (void)setsockopt(pair->socket[0], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        drop(pair);
+    }
+    (void)shutdown(link->listener, SHUT_RD);
+}
+
+/* Whether anything still moves; *until: when that is to be asked again. */
+static bool moves(struct bench_link *link, double *until)
+{
+    const double at = atomic_load(&link->fails_at);
+    if (at <= 0)
+        return true;
+    if (bench_now() < at) {
+        *until = fmin(*until, at);
+        return true;
+    }
+    if (!link->failed && link->fault == BENCH_DIES)
+        reset(link);
+    if (!link->failed && link->fault == BENCH_SLOWS) {
+        link->delay_s *= 10;
+        link->bytes_per_s /= 10;
+    }
+    link->failed = true;
+    return link->fault == BENCH_SLOWS;
+}
+
+void bench_link_fail(struct bench_link *link, enum bench_fault fault, double at)
+{
+    link->fault = fault;
+    atomic_store(&link->fails_at, at);
+    (void)!write(link->wake[1], "f", 1);
+}
+
+size_t bench_link_back(struct bench_link *link)
+{
+    return atomic_load(&link->back);
+}
+
+int bench_link_taken(struct bench_link *link)
+{
+    return atomic_load(&link->taken);
+}
+
 /* ---- The thread ---- */
 
 /* Moves what can be moved, and says for what else to wait. */
@@ -197,7 +257,7 @@ static void turn(struct bench_link *link, struct pair *pair, struct pollfd fds[2
     for (int way = 0; way < 2; way++) {
         struct stream *stream = &pair->stream[way];
         take_up(link, pair, way, now);
-        if (!put_down(pair, way, now))
+        if (!put_down(link, pair, way, now))
             fds[!way].events |= POLLOUT;
         else if (stream->first != NULL)
             *until = fmin(*until, stream->first->due);
@@ -228,7 +288,8 @@ static void *run(void *argument)
     fds[1] = (struct pollfd){.fd = link->wake[0], .events = POLLIN};
     for (;;) {
         double until = bench_now() + 60;
-        for (int i = 0; i < link->count; i++) {
+        const bool on = moves(link, &until);
+        for (int i = 0; on && i < link->count; i++) {
             struct pair *pair = link->pairs[i];
             turn(link, pair, &fds[2 + 2 * i], &until);
             if (pair->stream[0].closed && pair->stream[1].closed) {
@@ -236,10 +297,13 @@ static void *run(void *argument)
                 link->pairs[i--] = link->pairs[--link->count];
             }
         }
-        wait_for(fds, 2 + 2 * link->count, until);
-        if (fds[1].revents != 0)
+        fds[0].events = (short)(link->failed && link->fault == BENCH_DIES ? 0 : POLLIN);
+        fds[0].revents = fds[1].revents = 0;
+        wait_for(fds, 2 + (on ? 2 * link->count : 0), until);
+        char why = 'f';
+        if (fds[1].revents != 0 && read(link->wake[0], &why, 1) == 1 && why != 'f')
             return NULL;
-        if (fds[0].revents != 0)
+        if ((fds[0].revents & POLLIN) != 0 && fds[0].events != 0)
             take_in(link);
     }
 }
@@ -263,7 +327,7 @@ struct bench_link *bench_link_open(int to_port, double delay_s, double bytes_per
 
 void bench_link_close(struct bench_link *link)
 {
-    (void)!write(link->wake[1], "", 1);
+    (void)!write(link->wake[1], "e", 1);
     pthread_join(link->thread, NULL);
     while (link->count > 0)
         drop(link->pairs[--link->count]);
