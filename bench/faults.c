@@ -5,8 +5,8 @@
  *
  * Faults: a map of equal elements that sleep, on two threads and 16 vCPUs behind a link (shape.h). At two
  * fifths of its usual time the link dies, stalls or slows tenfold, or the service's elements take ten times as
- * long. What is left at that moment is known from the elements that this process has done and from the bytes that
- * have come back; the optimum without the cloud from then on is that over the threads here.
+ * long. What is left at that moment is known from the elements that this process has done and from the bytes
+ * that have come back; the optimum without the cloud from then on is that over the threads here.
  */
 #include "clock.h"
 #include "shape.h"
