@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The machine's clock is set forward and back while fastmapd runs, and while it does not: no deadline is reached by
 # that, no signature is taken twice, clients are told by which clock to sign, days and the ledger stay right.
-# shellcheck disable=SC2119,SC2034
+# shellcheck disable=SC2034,SC2119,SC2154
 srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/tap.sh"
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
@@ -19,7 +19,7 @@ shim=$builddir/tests/.libs/clock_shim.so
 plan 16
 cd "$tap_scratch" || exit 1
 export CLOCK_SHIFT="$tap_scratch/shift"
-echo 0 >shift
+echo 0 >"$CLOCK_SHIFT"
 
 # The daemon alone has the shim; this shell has a clock of its own, `ours` seconds from the right one.
 cat >shifted <<END
@@ -65,7 +65,7 @@ open_map 2 1000000
 u64 1500000000 >inputs
 (span 1 1 >slow.txt) &
 sleep 0.5
-echo 3600 >shift
+echo 3600 >"$CLOCK_SHIFT"
 wait $!
 expect_text "a span runs on while the clock is set forward" "$(cut -d' ' -f2 slow.txt)" status=done
 expect_text "who signs by the old clock is told so" "$(refusal GET /v1/account)" "401 clock"
@@ -80,11 +80,11 @@ for _ in 1 2; do # a signature is forgotten when twice skew_s and a second have 
     sleep 6
     call GET /v1/account >/dev/null
 done
-echo $((3600 + then - $(command date +%s))) >shift
+echo $((3600 + then - $(command date +%s))) >"$CLOCK_SHIFT"
 expect_text "nor when the clock is set back to where it was signed" "$(again used)" "401 clock"
 keep here GET /v1/account
 expect_text "the service's clock has not gone back" "$(again here)" 200
-echo 0 >shift
+echo 0 >"$CLOCK_SHIFT"
 expect_text "not by an hour either" "$(again early)" "401 clock"
 expect_text "and who goes on as he was told is served" "$(call GET "/v1/maps/$map" | word state)" open
 keep last GET /v1/account
@@ -107,9 +107,9 @@ spend() {
     call GET /v1/account | word day_spent
 }
 today=$(spend 72000000)
-echo 86400 >shift
+echo 86400 >"$CLOCK_SHIFT"
 set_ours
 expect_text "another day begins with nothing spent" "$today $(spend 144000000)" "1000 2000"
-echo 0 >shift
+echo 0 >"$CLOCK_SHIFT"
 expect_text "the same day goes on where it was" "$(spend 72000000)" 2000
 expect "the ledger balances" sh -c "$fake --state $folder audit | grep -q 'the ledger balances'"
