@@ -23,11 +23,11 @@ static uint64_t take_from_queue(struct fmd_map *map)
     return taken_ns;
 }
 
-static uint64_t take_from_running(struct fmd_map *map, const struct fmd_worker *asks)
+static uint64_t take_from_running(struct fmd_map *map, const struct fmd_span *asks)
 {
     uint64_t taken_ns = 0;
     for (struct fmd_worker *worker = map->pool->workers; worker != NULL; worker = worker->next) {
-        if (worker->map != map || worker == asks || worker->state != FMD_WORKER_BUSY)
+        if (worker->map != map || worker->state != FMD_WORKER_BUSY || worker->span == asks)
             continue;
         const uint64_t used_ns = fmd_worker_unbilled_ns(worker) + map->unbilled_ns;
         const uint64_t granted_ns = worker->span->grant_ns;
@@ -41,14 +41,13 @@ static uint64_t take_from_running(struct fmd_map *map, const struct fmd_worker *
     return taken_ns;
 }
 
-bool fmd_worker_grant(struct fmd_worker *worker, uint64_t used_ns)
+bool fmd_span_grant(struct fmd_span *span, uint64_t used_ns)
 {
-    struct fmd_span *span = worker->span;
-    struct fmd_map *map = worker->map;
+    struct fmd_map *map = span->map;
     span->grant_ns += span->more(span->user);
     if (span->grant_ns < used_ns + LEAST_NS)
         span->grant_ns += take_from_queue(map);
     if (span->grant_ns < used_ns + LEAST_NS)
-        span->grant_ns += take_from_running(map, worker);
+        span->grant_ns += take_from_running(map, span);
     return span->grant_ns > used_ns;
 }

@@ -160,8 +160,8 @@ void fmd_turn_join(struct fmd_pool *pool, struct fmd_sharer *sharer);
 
 /* ---- pool_grant.c, with the mutex ---- */
 
-/* The worker's span has used so much and no more was granted: grants it more. False: there is none. */
-bool fmd_worker_grant(struct fmd_worker *worker, uint64_t used_ns);
+/* The span has used so much and no more was granted: grants it more. False: there is none. */
+bool fmd_span_grant(struct fmd_span *span, uint64_t used_ns);
 
 /* ---- pool_worker.c, with the mutex ---- */
 

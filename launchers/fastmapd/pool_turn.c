@@ -91,10 +91,25 @@ static bool must_wait(struct fmd_map *map)
     return starved != NULL && goes_before(starved, map);
 }
 
+/* Others of its map have had what it was granted, and there is no more: no worker is troubled with it. */
+static bool is_cut(struct fmd_span *span)
+{
+    if (span->grant_ns > 0 || fmd_span_grant(span, 0))
+        return false;
+    fmd_span_unqueue(span);
+    span->result =
+        (struct fmd_span_result){.status = FMD_SPAN_CUT, .crash_index = FM_WIRE_WORKER_NONE};
+    fmd_span_finish(span);
+    fmd_pool_wake(span->map->pool);
+    return true;
+}
+
 void fmd_turn_give(struct fmd_pool *pool)
 {
     struct fmd_map *map;
     while ((map = next_map(pool, can_be_given)) != NULL && !must_wait(map)) {
+        if (is_cut(map->first))
+            continue;
         struct fmd_worker *worker = find_idle(map);
         if (worker != NULL && fmd_worker_give(worker, map->first))
             map->turn = ++pool->turns;

@@ -144,7 +144,7 @@ static void check_busy(struct fmd_worker *worker, uint64_t now_ns)
     const struct fmd_pool *pool = worker->map->pool;
     const uint64_t late_ns = later(worker->since_ns, pool->config.span_ns);
     const uint64_t used_ns = fmd_worker_unbilled_ns(worker) + worker->map->unbilled_ns;
-    if (used_ns >= worker->span->grant_ns && !fmd_worker_grant(worker, used_ns)) {
+    if (used_ns >= worker->span->grant_ns && !fmd_span_grant(worker->span, used_ns)) {
         fmd_worker_end(worker, FMD_SPAN_CUT, "the CPU time that was granted is used up");
     } else if (now_ns >= late_ns) {
         fmd_worker_end(worker, FMD_SPAN_LATE, "it took longer than a span may take");

@@ -230,13 +230,14 @@ TEST(a_span_is_granted_more_where_there_is_more)
     cage_close(&cage);
 }
 
-/* Endless elements, of which two run and one waits: together they get all that was granted to them together,
-   but for what is too little to be measured, and not more. */
+/* Endless elements, of which two run and others wait: together they get all that was granted to them
+   together, but for what is too little to be measured, and not more. */
 TEST(spans_of_a_map_use_up_what_all_were_granted)
 {
     NEEDS_CAGE_OF(cage_config());
-    enum { SPANS = 3 };
-    static const uint64_t grants[SPANS] = {20 * MS, 300 * MS, 80 * MS};
+    enum { SPANS = 8 };
+    static const uint64_t grants[SPANS] = {20 * MS, 280 * MS, 50 * MS, 10 * MS,
+                                           10 * MS, 10 * MS,  10 * MS, 10 * MS};
     struct cage_outcome outcomes[SPANS];
     uint64_t used = 0, granted = 0;
     struct fmd_map *map = cage_map(&cage, "ada", "loop", 2);
@@ -252,6 +253,7 @@ TEST(spans_of_a_map_use_up_what_all_were_granted)
     }
     CHECK_EQ_SIZE(granted, 400 * MS);
     CHECK_TRUE(used > 400 * MS - 20 * MS, "%llu ns of 400 ms", (unsigned long long)used);
+    CHECK_TRUE(numbers_of(&cage).killed_cut < SPANS / 2, "a worker was ended for each");
     CHECK_TRUE(outcomes[0].result.granted_ns > 20 * MS, "the first was cut before its time");
     fmd_pool_map_close(map);
     cage_close(&cage);
