@@ -132,13 +132,14 @@ static void read_page(const struct fmd_span *span, bool is_func, struct fmd_span
 }
 
 /* SIGKILL that nobody here has sent. A process that is the first of its namespace cannot send it to itself,
-   nor does it get it for anything that its program does but in the end of its life's CPU time. */
+   nor does it get it for anything that its program does but in the end of its life's CPU time. It is reaped
+   already: all that it used is what has been billed. */
 static bool was_taken(const struct fmd_worker *worker, int status)
 {
     const struct fmd_pool *pool = worker->map->pool;
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
            pool->sandbox.kind == FMD_SANDBOX_NAMESPACES &&
-           fmd_sandbox_cpu_ns(&worker->process) < FMD_WORKER_LIFE_CPU_S * UINT64_C(1000000000);
+           worker->billed_ns < FMD_WORKER_LIFE_CPU_S * UINT64_C(1000000000);
 }
 
 static void judge_status(struct fmd_worker *worker, int status)

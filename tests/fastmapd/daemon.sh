@@ -10,7 +10,7 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
 needs curl openssl
-plan 59
+plan 64
 cd "$tap_scratch" || exit 1
 
 # ---- A fresh machine ------------------------------------------------------------------------------------
