@@ -625,6 +625,7 @@ TEST(a_service_that_stays_away_ends_the_map_with_a_sentence)
     static const struct cloud_fault faults[] = {
         {.target = "/v1/maps/", .kind = CLOUD_CUT_HEADERS},
         {.target = "/v1/maps/", .kind = CLOUD_CUT_ANSWER},
+        {.target = "/v1/maps/", .kind = CLOUD_STALL_BODY},
         {.target = "/v1/maps/", .kind = CLOUD_STALL_OUTPUTS},
         {.target = "/v1/maps/", .kind = CLOUD_CUT_OUTPUTS},
         {.target = "/v1/maps/", .kind = CLOUD_HTML, .status = 502},
@@ -691,10 +692,11 @@ TEST(refusals_of_a_span_are_about_the_span_or_about_the_map)
         unsigned status;
         const char *word;
         enum fm_tier_cloud_status expected;
-    } rows[] = {{410, "gone", FM_TIER_CLOUD_LOST},     {409, "conflict", FM_TIER_CLOUD_LOST},
-                {410, "closed", FM_TIER_CLOUD_OVER},   {402, "credit", FM_TIER_CLOUD_OVER},
-                {404, "map", FM_TIER_CLOUD_OVER},      {422, "function", FM_TIER_CLOUD_OVER},
-                {401, "signature", FM_TIER_CLOUD_OVER}};
+    } rows[] = {{410, "gone", FM_TIER_CLOUD_LOST},      {409, "conflict", FM_TIER_CLOUD_LOST},
+                {410, "closed", FM_TIER_CLOUD_OVER},    {402, "credit", FM_TIER_CLOUD_OVER},
+                {404, "map", FM_TIER_CLOUD_OVER},       {422, "function", FM_TIER_CLOUD_OVER},
+                {401, "signature", FM_TIER_CLOUD_OVER}, {404, "version", FM_TIER_CLOUD_OVER},
+                {413, "size", FM_TIER_CLOUD_OVER}};
     if (!begin_map(20))
         return;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
