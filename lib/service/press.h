@@ -58,8 +58,8 @@ struct fm_service_gauge {
 
 /* Bytes of a body have come, its first ones or others; it has come to its end, or will not. The first bytes
    of all only begin the time. */
-void fm_service_gauge_take(struct fm_service_gauge *gauge, bool first, size_t bytes, double now_s);
-void fm_service_gauge_end(struct fm_service_gauge *gauge, double now_s);
+void fm_service_gauge_take(struct fm_service_gauge *gauge, bool first, size_t bytes, double at_s);
+void fm_service_gauge_end(struct fm_service_gauge *gauge, double at_s);
 
 /* Bytes a second; 0: too few have come to tell. */
 double fm_service_gauge_rate(const struct fm_service_gauge *gauge);
