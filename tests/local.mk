@@ -31,6 +31,7 @@ tests_test_base_LDADD = $(test_internal)
 tests_test_settings_LDADD = $(test_internal)
 # It fails one allocation after the other.
 tests_test_settings_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
+tests_fastmapd_test_ledger_SOURCES = tests/fastmapd/test_ledger.c tests/fastmapd/cutter.c tests/fastmapd/cutter.h
 tests_fastmapd_test_ledger_LDADD = $(test_service)
 tests_fastmapd_test_parts_LDADD = $(test_service)
 tests_fuzz_test_fuzz_target_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_target.c

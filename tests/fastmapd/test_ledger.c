@@ -16,6 +16,7 @@
 #include "../../launchers/fastmapd/text.h"
 #include "../test.h"
 #include "base/error.h"
+#include "cutter.h"
 
 #define PRICE INT64_C(50000000)
 
@@ -117,13 +118,17 @@ static const char *address(void)
     return getenv("FM_TEST_LEDGER");
 }
 
-static struct fmd_ledger *open_ledger(void)
+static struct fmd_ledger *open_at(const char *where)
 {
     struct fmd_ledger *ledger = NULL;
-    const int rc =
-        fmd_ledger_open(folder, folder_path, address() != NULL ? address() : "", true, &ledger);
+    const int rc = fmd_ledger_open(folder, folder_path, where, true, &ledger);
     CHECK_TRUE(rc == 0, "%s", fm_base_last_error());
     return ledger;
+}
+
+static struct fmd_ledger *open_ledger(void)
+{
+    return open_at(address() != NULL ? address() : "");
 }
 
 /* Runs SQL behind the ledger's back. */
@@ -504,6 +509,58 @@ TEST(connections_that_are_cut_off_lose_no_charge_and_make_none_twice)
     if (address() == NULL)
         SKIP("SQLite has no connections");
     settle_at_once(end_sessions);
+}
+
+/* The address with the wire between. The socket's folder is the address's parameter `host`. */
+static bool find_wire(char *socket, char *wired, size_t bytes, struct cutter *cutter)
+{
+    const char *begin = strstr(address(), "host=");
+    if (begin == NULL)
+        return false;
+    const int length = (int)strcspn(begin + 5, "&");
+    snprintf(socket, bytes, "%.*s/.s.PGSQL.5432", length, begin + 5);
+    if (cutter_start(cutter, socket) != 0)
+        return false;
+    snprintf(wired, bytes,
+             "postgresql://fastmap@127.0.0.1:%d/postgres?sslmode=disable&gssencmode=disable",
+             cutter->port);
+    return true;
+}
+
+/* Whether the server has carried a commit out is not to be seen by the client, and decides what is right. */
+TEST(a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten)
+{
+    static struct cutter cutter; /* its threads outlive the test */
+    static char socket[256];
+    char wired[256];
+    if (address() == NULL)
+        SKIP("SQLite has no connections");
+    struct fmd_ledger *ledger = fresh();
+    struct fmd_token token;
+    struct fmd_map_row row;
+    struct fmd_settlement s;
+    struct fmd_standing standing;
+    account(ledger, "a", 1000, no_limits, &token);
+    CHECK_TRUE(find_wire(socket, wired, sizeof wired, &cutter), "no wire to %s", address());
+    struct fmd_ledger *cut = open_at(wired);
+    if (cut == NULL)
+        return;
+    atomic_store(&cutter.cut_every, 3);
+    CHECK_EQ_INT(open_map(cut, &token, "k", 500, &row), FMD_OPENED);
+    for (int i = 0; i < 30; i++) {
+        CHECK_TRUE(settle(cut, &token, row.id, i, 72000 * 10, &s) == 0, "span %d: %s", i,
+                   fm_base_last_error());
+        CHECK_TRUE(s.charge == 10 && s.spent == 10 * (i + 1), "span %d: %lld %lld", i,
+                   (long long)s.charge, (long long)s.spent);
+    }
+    CHECK_TRUE(atomic_load(&cutter.cuts) >= 10, "cut %d times", atomic_load(&cutter.cuts));
+    CHECK_EQ_INT(fmd_ledger_close_map(cut, row.id), 0);
+    CHECK_EQ_INT(fmd_ledger_standing(ledger, &token, &standing), 0);
+    CHECK_TRUE(standing.balance == 700 && standing.held == 0, "%lld %lld",
+               (long long)standing.balance, (long long)standing.held);
+    balances(ledger);
+    fmd_ledger_close(cut);
+    forget(ledger);
 }
 
 struct opener {
