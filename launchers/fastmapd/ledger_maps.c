@@ -168,7 +168,52 @@ struct totals {
     int64_t spans, cpu_ns, spent, hold, price;
 };
 
-static int charge(struct fmd_sql *sql, struct totals *t, struct fmd_settlement *s)
+/* Charges that are yet to be noted as transfers: several in one statement, which costs little more than
+   one. */
+enum { NOTES = 4 };
+
+struct notes {
+    const struct fmd_settlement *first; /* for what they have in common */
+    size_t count;
+    int64_t nano[NOTES], span[NOTES];
+};
+
+static int note_four(struct fmd_sql *sql, const struct notes *n)
+{
+    return fmd_sql(sql,
+                   "INSERT INTO transfers(made, source, target, nano, kind, map, span) VALUES "
+                   "(?1, ?2, ?3, ?5, 'charge', ?4, ?6), (?1, ?2, ?3, ?7, 'charge', ?4, ?8), "
+                   "(?1, ?2, ?3, ?9, 'charge', ?4, ?10), (?1, ?2, ?3, ?11, 'charge', ?4, ?12)",
+                   "iiisinininin", (int64_t)time(NULL), fmd_book(FMD_BOOK_HELD, n->first->account),
+                   fmd_book(FMD_BOOK_EARNED, 0), n->first->map, n->nano[0], n->span[0], n->nano[1],
+                   n->span[1], n->nano[2], n->span[2], n->nano[3], n->span[3]);
+}
+
+static int note_one(struct fmd_sql *sql, const struct notes *n, size_t i)
+{
+    return fmd_ledger_note(
+        sql, &(struct fmd_transfer){.from = fmd_book(FMD_BOOK_HELD, n->first->account),
+                                    .to = fmd_book(FMD_BOOK_EARNED, 0),
+                                    .nano = n->nano[i],
+                                    .kind = "charge",
+                                    .map = n->first->map,
+                                    .span = n->span[i]});
+}
+
+static int note(struct fmd_sql *sql, struct notes *n)
+{
+    int rc = n->count == NOTES ? note_four(sql, n) : 0;
+    for (size_t i = 0; n->count < NOTES && i < n->count && rc == 0; i++)
+        rc = note_one(sql, n, i);
+    n->count = 0;
+    return rc == FMD_SQL_REFUSED ? fm_base_fail(FMD_LEDGER_TWICE,
+                                                "span %" PRId64 " of map %s, or one that was done "
+                                                "with it, was charged before",
+                                                n->span[0], n->first->map)
+                                 : rc;
+}
+
+static int charge(struct fmd_sql *sql, struct totals *t, struct fmd_settlement *s, struct notes *n)
 {
     t->spans++;
     t->cpu_ns += s->cpu_ns;
@@ -181,17 +226,9 @@ static int charge(struct fmd_sql *sql, struct totals *t, struct fmd_settlement *
                             s->span, s->map);
     if (s->charge == 0)
         return 0;
-    const int rc =
-        fmd_ledger_note(sql, &(struct fmd_transfer){.from = fmd_book(FMD_BOOK_HELD, s->account),
-                                                    .to = fmd_book(FMD_BOOK_EARNED, 0),
-                                                    .nano = s->charge,
-                                                    .kind = "charge",
-                                                    .map = s->map,
-                                                    .span = s->span});
-    return rc == FMD_SQL_REFUSED
-               ? fm_base_fail(FMD_LEDGER_TWICE, "span %" PRId64 " of map %s was charged before",
-                              s->span, s->map)
-               : rc;
+    n->nano[n->count] = s->charge;
+    n->span[n->count++] = s->span;
+    return n->count == NOTES ? note(sql, n) : 0;
 }
 
 static int write_totals(struct fmd_sql *sql, const struct fmd_settlement *s, const struct totals *t,
@@ -217,6 +254,7 @@ static int write_totals(struct fmd_sql *sql, const struct fmd_settlement *s, con
 static int settle_map(struct fmd_sql *sql, void *const arguments[], size_t count)
 {
     struct fmd_settlement *first = arguments[0];
+    struct notes notes = {.first = first};
     struct totals t;
     int rc = fmd_sql(
         sql, "SELECT spans, cpu_ns, spent, hold, price FROM maps WHERE id = ? AND closed IS NULL",
@@ -228,8 +266,10 @@ static int settle_map(struct fmd_sql *sql, void *const arguments[], size_t count
     for (size_t i = 0; i < count && rc == 0; i++) {
         struct fmd_settlement *s = arguments[i];
         if (strcmp(s->map, first->map) == 0)
-            rc = charge(sql, &t, s);
+            rc = charge(sql, &t, s, &notes);
     }
+    if (rc == 0)
+        rc = note(sql, &notes);
     return rc == 0 ? write_totals(sql, first, &t, t.spent - before) : rc;
 }
 
