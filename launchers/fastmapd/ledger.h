@@ -159,9 +159,8 @@ int fmd_ledger_leave(struct fmd_ledger *ledger, int64_t host);
 #define FMD_LEDGER_SIGNATURE \
     16 /* bytes of a signature that are kept: chance does not repeat them */
 
-/* *is_fresh: the signature was not used before, on any host. It is remembered until then (seconds since
-   1970). */
-int fmd_ledger_use_signature(struct fmd_ledger *ledger, const uint8_t *signature, int64_t until,
+/* *is_fresh: the signature was not used before, on any host. It is remembered for keep_s seconds. */
+int fmd_ledger_use_signature(struct fmd_ledger *ledger, const uint8_t *signature, int64_t keep_s,
                              bool *is_fresh);
 
 /* ---- Audit (ledger_audit.c) ------------------------------------------------------------------------------

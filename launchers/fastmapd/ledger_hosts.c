@@ -121,24 +121,26 @@ int fmd_ledger_is_there(struct fmd_sql *sql, int64_t host)
 
 struct use {
     const uint8_t *signature;
-    int64_t until;
+    int64_t keep_s;
     bool *is_fresh;
 };
 
 static int use_signature(struct fmd_sql *sql, void *argument)
 {
     const struct use *u = argument;
-    int64_t taken;
-    const int rc = fmd_sql(sql,
-                           "INSERT INTO signatures(signature, until) VALUES (?, ?) "
-                           "ON CONFLICT DO NOTHING RETURNING until",
-                           "bi>i", u->signature, (size_t)FMD_LEDGER_SIGNATURE, u->until, &taken);
+    int64_t now, taken;
+    int rc = fmd_sql_now(sql, &now);
+    if (rc == 0)
+        rc = fmd_sql(sql,
+                     "INSERT INTO signatures(signature, until) VALUES (?, ?) "
+                     "ON CONFLICT DO NOTHING RETURNING until",
+                     "bi>i", u->signature, (size_t)FMD_LEDGER_SIGNATURE, now + u->keep_s, &taken);
     *u->is_fresh = rc == 1;
     return rc < 0 ? rc : 0;
 }
 
-int fmd_ledger_use_signature(struct fmd_ledger *ledger, const uint8_t *signature, int64_t until,
+int fmd_ledger_use_signature(struct fmd_ledger *ledger, const uint8_t *signature, int64_t keep_s,
                              bool *is_fresh)
 {
-    return fmd_ledger_write(ledger, use_signature, &(struct use){signature, until, is_fresh});
+    return fmd_ledger_write(ledger, use_signature, &(struct use){signature, keep_s, is_fresh});
 }

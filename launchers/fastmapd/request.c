@@ -232,7 +232,7 @@ static int use_signature(struct fmd_request *request)
 {
     struct fmd_service *service = request->service;
     const uint8_t *signature = request->claim.signature_bytes;
-    const int64_t until = fmd_clock_now_s(&service->clock) + SIGNATURE_S(service->config->skew_s);
+    const int64_t keep_s = SIGNATURE_S(service->config->skew_s);
     bool is_fresh = false;
     pthread_mutex_lock(&service->door);
     const enum fmd_replay_answer answer =
@@ -241,7 +241,7 @@ static int use_signature(struct fmd_request *request)
     if (answer != FMD_REPLAY_FRESH || request->route->is_of_host ||
         !fmd_ledger_is_shared(service->ledger))
         return (int)answer;
-    const int rc = fmd_ledger_use_signature(service->ledger, signature, until, &is_fresh);
+    const int rc = fmd_ledger_use_signature(service->ledger, signature, keep_s, &is_fresh);
     return rc < 0 ? rc : is_fresh ? FMD_REPLAY_FRESH : FMD_REPLAY_USED;
 }
 

@@ -229,8 +229,7 @@ static void close_server(struct daemon *d)
 
 static int open_control(struct daemon *d)
 {
-    const int rc = fmd_control_start(&d->service, d->url, &d->control);
-    return rc != 0 ? rc : fmd_paths_write(d->folder, "url", d->url, strlen(d->url));
+    return fmd_control_start(&d->service, d->url, &d->control);
 }
 
 static void close_control(struct daemon *d)
@@ -293,6 +292,7 @@ static int first_account(struct daemon *d)
     return 0;
 }
 
+/* The file `url` comes last: who waits for it finds all the rest said. */
 static int greet(struct daemon *d)
 {
     printf("fastmapd " FMD_VERSION
@@ -302,7 +302,7 @@ static int greet(struct daemon *d)
     fflush(stdout);
     fmd_log(FMD_LOG_INFO, "started", "url=%s vcpus=%u confinement=\"%s\"", d->url, d->service.vcpus,
             fmd_pool_confinement(d->service.pool));
-    return rc;
+    return rc != 0 ? rc : fmd_paths_write(d->folder, "url", d->url, strlen(d->url));
 }
 
 /* ---- Running -------------------------------------------------------------------------------- */
