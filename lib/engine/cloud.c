@@ -222,6 +222,7 @@ static struct fm_engine_cloud *make(struct fastmap_session *session)
         .pin = settings->cloud_pin,
         .give_up = &cloud->give_up,
         .patience = PATIENCE_S,
+        .connect_patience = PATIENCE_S,
     };
     pthread_condattr_t clock; /* the courier waits by it */
     pthread_condattr_init(&clock);

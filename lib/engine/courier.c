@@ -49,9 +49,10 @@ static bool connect_once(struct fm_engine_cloud *cloud, char why[FM_TIER_CLOUD_W
         return true;
     cloud->asked_ticks = 0;
     if (made == NULL) {
-        cloud->service.connect_patience =
-            cloud->world->is.size > 1 ? TURN_S : cloud->service.patience;
-        made = cloud->tier->connect(&cloud->service, &account, why);
+        struct fm_tier_cloud_service service = cloud->service;
+        if (cloud->world->is.size > 1)
+            service.connect_patience = TURN_S;
+        made = cloud->tier->connect(&service, &account, why);
         cloud->unreachable = made == NULL && account.unreachable;
     } else if (!cloud->tier->account(made, &account, why))
         return false;
