@@ -14,11 +14,15 @@ function text(x, y, size, anchor, what) {
     printf "<text x='%.1f' y='%.1f' font-size='%d' text-anchor='%s'>%s</text>\n", x, y, size, anchor, what
 }
 
-# A row of the table: an optimum clearly below LOCAL's time says that the cloud can help.
-$1 ~ /^[0-9.]+$/ && NF >= 18 {
-    if ($12 < 0.98 * $10)
+# A row of the table: vCPUs, and an optimum clearly below LOCAL's time, say that the cloud can help.
+$1 ~ /^[0-9.]+$/ && NF >= 17 {
+    if ($5 > 0 && $12 < 0.98 * $10)
         ratio[cells++] = $14 + 0
     next
+}
+
+$1 == "load:" {
+    load = $2
 }
 
 $1 == "look" {
@@ -44,9 +48,9 @@ function dots(left, top, width, height,    i, j, t, y, low, high) {
             t = ratio[j]; ratio[j] = ratio[j - 1]; ratio[j - 1] = t
         }
     low = 0.9
-    high = 1.6
+    high = 2.4
     text(left, top - 12, 14, "start", "time of ADAPTIVE to the clairvoyant optimum, " cells " cells where the cloud can help")
-    for (t = 1; t <= 1.6; t += 0.1) {
+    for (t = 1; t <= 2.4; t += 0.2) {
         y = top + height * (high - t) / (high - low)
         line(left, y, left + width, y, "#eee")
         text(left - 6, y + 4, 11, "end", sprintf("%.1f", t))
@@ -63,7 +67,7 @@ function dots(left, top, width, height,    i, j, t, y, low, high) {
             top + height * (high - t) / (high - low), t <= 1.10 ? "#2a7" : t <= 1.25 ? "#e90" : "#c33"
     }
     line(left, top + height, left + width, top + height, "#888")
-    text(left + width, top + height + 16, 11, "end", "above 1.6: drawn at 1.6")
+    text(left + width, top + height + 16, 11, "end", "cells in order; above 2.4 drawn at 2.4; a load of " load " on the machine")
 }
 
 function path(what, x, y, width, height, colour, values,    k, n) {

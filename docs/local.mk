@@ -17,3 +17,4 @@ dist_doc_DATA += docs/PROGRAM.md
 dist_doc_DATA += docs/PROTOCOL.md
 dist_doc_DATA += docs/SANDBOX.md
 dist_doc_DATA += docs/WORKER.md
+dist_doc_DATA += docs/adaptive.svg

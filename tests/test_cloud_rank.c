@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/cloud.h"
 #include "session.h"
 #include "stand_in_cloud.h"
@@ -220,6 +221,42 @@ TEST(never_more_is_held_than_max_charge)
     CHECK_TRUE(atomic_load(&stand_in.budget) <= 5000000, "%ld held",
                (long)atomic_load(&stand_in.budget));
     CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+/* ---- What is late ---- */
+
+TEST(what_flies_is_late_by_what_is_known_now_and_a_silent_cloud_gets_nothing)
+{
+    struct fastmap_session session = {.settings.max_cloud_workers = 0};
+    struct fm_engine_parcel parcel = {.count = 3};
+    const uint64_t second = fm_base_ns_to_ticks(1e9);
+    struct fm_engine_piece piece = {.parcel = &parcel,
+                                    .count = 3,
+                                    .id = 1,
+                                    .sent_ticks = fm_base_ticks() - second,
+                                    .expected_ns = 60e9};
+    struct fm_engine_cloud cloud = {.session = &session,
+                                    .rate = 1000,
+                                    .grant.vcpus = 2,
+                                    .account.round_trip = 0.01,
+                                    .flying = &piece,
+                                    .flying_elements = 3,
+                                    .flying_spans = 1};
+    fm_engine_pieces_expect(&cloud);
+    CHECK_TRUE(piece.expected_ns > 1e9 && piece.expected_ns < 10e9, "%g ns", piece.expected_ns);
+    const double before = piece.expected_ns;
+    cloud.rate = 0.1; /* a worse rate does not make it wait for longer */
+    fm_engine_pieces_expect(&cloud);
+    CHECK_TRUE(piece.expected_ns == before, "%g ns after %g", piece.expected_ns, before);
+    CHECK_TRUE(!fm_engine_pieces_is_silent(&cloud), "silent before anything is late");
+    piece.expected_ns = 0.1e9;
+    CHECK_TRUE(fm_engine_pieces_is_overdue(&piece), "not late after ten times what was expected");
+    CHECK_TRUE(fm_engine_pieces_is_silent(&cloud), "not silent");
+    piece.given_up = true;
+    CHECK_TRUE(!fm_engine_pieces_is_overdue(&piece), "given up twice");
+    CHECK_TRUE(fm_engine_pieces_is_silent(&cloud), "giving a piece up is no answer");
+    cloud.landed_ticks = fm_base_ticks(); /* another one came: only this one is lost */
+    CHECK_TRUE(!fm_engine_pieces_is_silent(&cloud), "silent although something has come back");
 }
 
 /* ---- Why ---- */
