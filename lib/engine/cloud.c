@@ -49,6 +49,8 @@ void fm_engine_cloud_ready(struct fm_engine_cloud *cloud, double workers)
     cloud->worth = workers;
     cloud->sched.workers = workers;
     fm_engine_pieces_turn(cloud);
+    if (cloud->waiting != NULL)
+        fm_engine_courier_call(cloud);
 }
 
 void fm_engine_cloud_rest(struct fm_engine_cloud *cloud)
@@ -102,8 +104,6 @@ void fm_engine_cloud_consider(struct fm_engine_cloud *cloud)
         fm_engine_gateway_tell(cloud->group);
         return;
     }
-    if (cloud->state == FM_ENGINE_CLOUD_OPEN && cloud->waiting != NULL)
-        fm_engine_courier_call(cloud);
     if (fm_engine_pieces_late_ns(cloud) > 0)
         stand_in_for(cloud);
     else if (should_rise(cloud)) {
@@ -153,6 +153,7 @@ static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
     cloud->distrusted = false;
     cloud->raised = 0;
     cloud->returned = 0;
+    cloud->done_ticks = 0;
     cloud->rated = 0;
     cloud->rate = 0;
     cloud->cost_s = 0;

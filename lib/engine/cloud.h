@@ -98,6 +98,7 @@ struct fm_engine_cloud {
     struct fm_tier_cloud_account account;
     enum fm_engine_cloud_state state;
     double bytes_per_s;     /* that its link has carried one way, last time; 0: unknown */
+    bool held_up;           /* it carries no more */
     uint64_t asked_ticks;   /* when the account was last asked for; 0: it is to be asked again */
     double open_s;          /* from being wanted to the first span, last time; 0: never */
     const void *resting;    /* the function whose map rests at the service; NULL: none */
@@ -132,8 +133,10 @@ struct fm_engine_cloud {
     size_t returned; /* elements that have come back computed */
     double cost_s;   /* CPU time of an element there, 0: unknown */
     double rate;     /* elements a second that come back, 0: unknown */
-    size_t rated;    /* of them, since ... */
+    size_t rated;    /* of them, in so many spans, since ... */
+    int rated_spans;
     uint64_t rated_from_ticks;
+    uint64_t done_ticks;            /* when the service should have computed all that was sent */
     struct fm_engine_reason reason; /* why it takes part, or does not */
     /* Money, in nano-dollars. */
     int64_t spent_before; /* by the session's earlier maps in the cloud */
@@ -311,8 +314,10 @@ void fm_engine_purse_foresee(const struct fastmap_session *session, const struct
                              const struct fm_tier_cloud_account *account,
                              struct fastmap_forecast *to);
 
-/* How long a piece of so many elements should be away, and for how long what is on its way lasts. */
-double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count);
+/* For how long a piece of so many elements that is sent now should be away. */
+double fm_engine_purse_sent(struct fm_engine_cloud *cloud, size_t count);
+
+/* For how long what is on its way lasts. */
 double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud);
 
 /* Whether it pays to send anything of what is left, with nothing on its way. */

@@ -19,9 +19,12 @@
 #define ASKED_S 10.0 /* for which what the account said is taken to hold: the service looks, too */
 #define REST_S \
     2.0 /* for which a map that is over stays open there, in case that one like it follows */
+#define SLOW_PER_S \
+    20e6 /* bytes: an upload that is slower shows what the link carries, not the service */
 #define HELD_UP 0.5      /* of the rate that the vCPUs should have */
 #define RATED_S 0.1      /* the rate is measured over so long at least */
-#define RATED_TRIPS 2    /* and so many round trips */
+#define RATED_TRIPS 2    /* and so many round trips, */
+#define RATED_WAVES 3    /* and so many spans of each vCPU */
 #define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
 
 static void warn(struct fm_engine_cloud *cloud, const char *why)
@@ -108,7 +111,10 @@ static void note_link(struct fm_engine_cloud *cloud, double rate)
 {
     const double carried = rate * fm_engine_purse_bytes(cloud);
     const double could = cloud->grant.vcpus * 1e9 / cloud->group->sched.cost_ns;
-    if (carried > 0 && (carried > cloud->bytes_per_s || rate < HELD_UP * could))
+    if (!(carried > 0))
+        return;
+    cloud->held_up = rate < HELD_UP * could;
+    if (cloud->held_up || carried > cloud->bytes_per_s)
         cloud->bytes_per_s = carried;
 }
 
@@ -122,29 +128,44 @@ static void note_moved(struct fm_engine_cloud *cloud, uint64_t begun)
         cloud->bytes_per_s = carried;
 }
 
-/* The rate at which elements come back while there are always some to send. */
+static void rate_from_now(struct fm_engine_cloud *cloud)
+{
+    cloud->rated = 0;
+    cloud->rated_spans = 0;
+    cloud->rated_from_ticks = fm_base_ticks();
+}
+
+/* Spans that began together come back together, and a rate over a few of such waves would say anything. */
+static bool is_rated(const struct fm_engine_cloud *cloud, double seconds)
+{
+    const int at_once =
+        cloud->flying_spans < cloud->grant.vcpus ? cloud->flying_spans : cloud->grant.vcpus;
+    return seconds > RATED_S && seconds > RATED_TRIPS * cloud->account.round_trip &&
+           cloud->rated > 0 && cloud->rated_spans > RATED_WAVES * at_once;
+}
+
+/* The rate at which elements come back while there are always some to send; from the first that is back on. */
 static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_answer *answer)
 {
-    const uint64_t now = fm_base_ticks();
     if (answer->computed > 0)
         cloud->cost_s = answer->cpu_s / (double)answer->computed;
     cloud->rated += answer->computed;
-    const double seconds = fm_base_ticks_to_ns(now - cloud->rated_from_ticks) * 1e-9;
-    if (cloud->waiting == NULL) {
-        cloud->rated = 0;
-        cloud->rated_from_ticks = now;
+    cloud->rated_spans++;
+    const double seconds = fm_base_ticks_to_ns(fm_base_ticks() - cloud->rated_from_ticks) * 1e-9;
+    if (cloud->returned == 0 || cloud->waiting == NULL || cloud->sched.workers <= 0) {
+        rate_from_now(cloud);
+        return;
     }
-    if (seconds < RATED_S || seconds < RATED_TRIPS * cloud->account.round_trip || cloud->rated == 0)
+    if (!is_rated(cloud, seconds))
         return;
     const double rate = (double)cloud->rated / seconds;
     note_link(cloud, rate);
     cloud->rate = cloud->rate > 0 ? (cloud->rate + rate) / 2 : rate;
     fm_engine_pieces_expect(cloud);
-    cloud->rated = 0;
-    cloud->rated_from_ticks = now;
+    rate_from_now(cloud);
     const double workers = cloud->rate * cloud->group->sched.cost_ns * 1e-9;
     const double most = WORKERS_MOST * cloud->grant.vcpus;
-    if (workers > 0 && !cloud->over && cloud->sched.workers > 0)
+    if (workers > 0 && !cloud->over)
         fm_engine_cloud_ready(cloud, workers < most ? workers : most);
 }
 
@@ -248,7 +269,7 @@ static void send_what_pays(struct fm_engine_cloud *cloud)
         bool pays;
         struct fm_engine_piece *piece =
             fm_engine_pieces_pick(cloud, fm_engine_purse_span(cloud, &pays));
-        if (!pays)
+        if (!pays && cloud->sched.workers > 0)
             fm_engine_cloud_rest(cloud);
         if (piece == NULL || !send_one(cloud, piece))
             return;
@@ -270,7 +291,8 @@ static void call_witness(struct fm_engine_cloud *cloud)
 static void fly(struct fm_engine_cloud *cloud)
 {
     struct fm_tier_cloud_answer answer;
-    const uint64_t begun = cloud->rated_from_ticks = fm_base_ticks();
+    const uint64_t begun = fm_base_ticks();
+    rate_from_now(cloud);
     while (is_on(cloud) && (!cloud->over || cloud->flying != NULL || cloud->held != NULL)) {
         send_what_pays(cloud);
         if (is_on(cloud))
@@ -347,8 +369,10 @@ static void serve_map(struct fm_engine_cloud *cloud)
     pthread_mutex_lock(&cloud->world->mutex);
     cloud->open_s = fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9;
     cloud->preparing = false;
-    if (cloud->grant.upload_bytes_per_s > 0)
+    if (cloud->grant.upload_bytes_per_s > 0) {
         cloud->bytes_per_s = cloud->grant.upload_bytes_per_s;
+        cloud->held_up = cloud->bytes_per_s < SLOW_PER_S;
+    }
     pthread_cond_broadcast(&cloud->changed);
     bool failed = why[0] != '\0' && !opened && !atomic_load(&cloud->give_up);
     if (opened && is_on(cloud)) {

@@ -69,7 +69,7 @@ struct fm_engine_piece *fm_engine_pieces_pick(struct fm_engine_cloud *cloud, siz
     }
     piece->id = ++cloud->spans;
     piece->sent_ticks = fm_base_ticks();
-    piece->expected_ns = fm_engine_purse_return_ns(cloud, taken);
+    piece->expected_ns = fm_engine_purse_sent(cloud, taken);
     from->first += taken;
     from->count -= taken;
     if (from->count == 0) {
@@ -161,8 +161,6 @@ void fm_engine_pieces_turn(struct fm_engine_cloud *cloud)
     cloud->sched.link.latency_ns = HOP_NS + fm_engine_purse_ahead_ns(cloud) / AHEAD;
     cloud->sched.now_ns = fm_base_ticks_to_ns(fm_base_ticks() - cloud->group->begun_ticks);
     fm_sched_ranks_turn(&cloud->sched);
-    if (cloud->state == FM_ENGINE_CLOUD_OPEN && cloud->waiting != NULL)
-        fm_engine_courier_call(cloud);
 }
 
 /* ---- What landed ---- */
@@ -405,6 +403,8 @@ void fm_engine_pieces_receive(struct fm_engine_cloud *cloud, char *bytes)
     else
         free(bytes);
     fm_engine_pieces_turn(cloud);
+    if (slot >= 0 && cloud->state == FM_ENGINE_CLOUD_OPEN)
+        fm_engine_courier_call(cloud);
 }
 
 bool fm_engine_pieces_stir(const struct fm_engine_cloud *cloud)

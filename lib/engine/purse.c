@@ -27,14 +27,18 @@
 #define GAIN 0.05 /* of the time that is left: the least that is worth it, and ... */
 #define GAIN_S 0.02 /* ... in seconds */
 #define VCPUS_GUESS 4
-#define BYTES_PER_S 20e6   /* there and back, where it has not been measured */
-#define AGAIN_S 1.0        /* between looks at a map for which it did not pay */
-#define SPAN_LEAST_S 0.005 /* of CPU time: shorter spans are mostly overhead */
+#define BYTES_PER_S 20e6 /* there and back, for estimates */
+#define HOPED_PER_S \
+    125e6           /* and for trials, as long as nothing was held up: windows bound what is lost */
+#define AGAIN_S 1.0 /* between looks at a map for which it did not pay */
+#define SPAN_EACH_S 0.001 /* for each vCPU: shorter spans are mostly overhead */
 #define SPAN_MOST_S 1.0
-#define SPANS_LEFT 4    /* a worker's share of what waits is sent in so many spans, */
-#define DEPTH 2         /* of which so many are on their way, and those that a round trip hides */
-#define WINDOW 262144.0 /* bytes on their way at first; each byte that is back lets one more go */
-#define WINDOW_S 0.2    /* or what the link carries in so long and a round trip */
+#define SPANS_LEFT 4     /* a worker's share of what waits is sent in so many spans, */
+#define DEPTH 2          /* of which so many are on their way, and those that a round trip hides: */
+#define HIDING_LEAST 0.5 /* so many for each vCPU at least, */
+#define HIDING_MOST 2.0  /* and at most */
+#define WINDOW 262144.0  /* bytes on their way at first; each byte that is back lets one more go */
+#define WINDOW_S 0.2     /* or what the link carries in so long and a round trip */
 #define PRICE_SECONDS 3600.0
 #define BUDGET 2.0   /* times the estimate is held, */
 #define RESTING 1.25 /* times the estimate: with so much left a map that rests is taken up */
@@ -81,7 +85,8 @@ double fm_engine_purse_bytes(const struct fm_engine_cloud *cloud)
 
 static double transport_ns(const struct fm_engine_cloud *cloud)
 {
-    const double per_s = cloud->bytes_per_s > 0 ? cloud->bytes_per_s : BYTES_PER_S;
+    const double per_s =
+        cloud->held_up || cloud->bytes_per_s > HOPED_PER_S ? cloud->bytes_per_s : HOPED_PER_S;
     return fm_engine_purse_bytes(cloud) / per_s * 1e9;
 }
 
@@ -93,6 +98,28 @@ static double thief_ns(const struct fm_engine_cloud *cloud)
     const double computing = cloud_cost_ns(cloud) / vcpus(cloud);
     const double moving = transport_ns(cloud);
     return computing > moving ? computing : moving; /* they overlap */
+}
+
+/* Until the service has computed all that is on its way, from now. It works on from what was sent before, and begins
+   half a round trip from now at the earliest. */
+static double done_ns(const struct fm_engine_cloud *cloud)
+{
+    const double half_ns = cloud->account.round_trip * 5e8;
+    const double most_ns = half_ns + thief_ns(cloud) * (double)cloud->flying_elements;
+    const uint64_t now = fm_base_ticks();
+    const double due_ns =
+        cloud->done_ticks > now ? fm_base_ticks_to_ns(cloud->done_ticks - now) : 0;
+    const double left_ns = due_ns < most_ns ? due_ns : most_ns;
+    return left_ns > half_ns ? left_ns : half_ns;
+}
+
+/* Until the next element that is sent is back, less what each further one adds. */
+static double latency_ns(const struct fm_engine_cloud *cloud)
+{
+    const double round_trip_ns = cloud->account.round_trip * 1e9;
+    const double alone_ns = round_trip_ns + cloud_cost_ns(cloud) - thief_ns(cloud);
+    const double queued_ns = done_ns(cloud) + round_trip_ns / 2;
+    return alone_ns > queued_ns ? alone_ns : queued_ns;
 }
 
 /* What this side has not begun, the cloud's part that waits included, and what the cloud would be offered. */
@@ -170,7 +197,7 @@ bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
         (cloud->decline_ticks != 0 &&
          fm_base_ticks_to_ns(fm_base_ticks() - cloud->decline_ticks) < AGAIN_S * 1e9))
         return false;
-    const struct fm_sched_offer of = offer(cloud, begin_s(cloud) + cloud->account.round_trip);
+    const struct fm_sched_offer of = offer(cloud, begin_s(cloud) + latency_ns(cloud) * 1e-9);
     const size_t x = share(&of, &saved_s);
     const bool wants =
         x > 0 && (isinf(saved_s) ||
@@ -262,7 +289,7 @@ static bool appraise(struct fm_engine_cloud *cloud, struct fastmap_forecast *to)
     if (cloud->group == NULL)
         return false;
     cloud->grant = (struct fm_tier_cloud_grant){0}; /* of the last map */
-    const struct fm_sched_offer of = offer(cloud, begin_s(cloud) + cloud->account.round_trip);
+    const struct fm_sched_offer of = offer(cloud, begin_s(cloud) + latency_ns(cloud) * 1e-9);
     const size_t x = share(&of, &saved_s);
     estimate(cloud, &of, x, to);
     cloud->offer.vcpus = vcpus(cloud);
@@ -320,10 +347,14 @@ bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, enum fastmap_cloud_us
 
 /* ---- Spans ---- */
 
-double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count)
+double fm_engine_purse_sent(struct fm_engine_cloud *cloud, size_t count)
 {
-    return cloud->account.round_trip * 1e9 + cloud_cost_ns(cloud) * (double)count +
-           thief_ns(cloud) * (double)(cloud->flying_elements + count);
+    const double round_trip_ns = cloud->account.round_trip * 1e9;
+    const double done = done_ns(cloud) + thief_ns(cloud) * (double)count;
+    const double alone_ns = round_trip_ns + cloud_cost_ns(cloud) * (double)count;
+    const double queued_ns = done + round_trip_ns / 2;
+    cloud->done_ticks = fm_base_ticks() + fm_base_ns_to_ticks(done);
+    return alone_ns > queued_ns ? alone_ns : queued_ns;
 }
 
 double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud)
@@ -336,7 +367,7 @@ double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud)
 bool fm_engine_purse_gains(const struct fm_engine_cloud *cloud)
 {
     double saved_s;
-    const struct fm_sched_offer of = offer(cloud, cloud->account.round_trip);
+    const struct fm_sched_offer of = offer(cloud, latency_ns(cloud) * 1e-9);
     return share(&of, &saved_s) > 1 && (isinf(saved_s) || is_worth(&of, saved_s));
 }
 
@@ -359,6 +390,31 @@ static size_t window(const struct fm_engine_cloud *cloud)
     return more >= 1 ? (size_t)more : cloud->flying_elements == 0 ? 1 : 0;
 }
 
+/* For how long a span should keep a worker there: a part of its share of what the cloud has, so that the last
+   ones end together, but not so little that spans are mostly overhead, or that more of them are needed to hide a
+   round trip than may be on their way. */
+static double span_s(const struct fm_engine_cloud *cloud, double share_s)
+{
+    const double each = (double)cloud->grant.spans_in_flight / vcpus(cloud) - DEPTH;
+    const double hiding = each < HIDING_LEAST  ? HIDING_LEAST
+                          : each < HIDING_MOST ? each
+                                               : HIDING_MOST;
+    const double hidden_s = cloud->account.round_trip / hiding;
+    const double costly_s = SPAN_EACH_S * vcpus(cloud);
+    const double least_s = hidden_s > costly_s ? hidden_s : costly_s;
+    const double wished_s = share_s / SPANS_LEFT;
+    return wished_s < least_s ? least_s : wished_s < SPAN_MOST_S ? wished_s : SPAN_MOST_S;
+}
+
+/* As many elements that all vCPUs get the same number of spans of the same size. */
+static size_t even(const struct fm_engine_cloud *cloud, double share_s, double lasts_s)
+{
+    const double spans = floor(share_s / lasts_s);
+    const double all = (double)(cloud->waiting_elements + cloud->flying_elements);
+    const double count = ceil(all / vcpus(cloud) / (spans > 1 ? spans : 1));
+    return count > 1 ? (size_t)count : 1;
+}
+
 size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays)
 {
     double saved_s;
@@ -366,20 +422,17 @@ size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays)
     if (cloud->waiting == NULL || cloud->flying_spans >= cloud->grant.spans_in_flight ||
         fm_engine_pieces_is_silent(cloud))
         return 0;
-    const double cost_s = cloud_cost_ns(cloud) * 1e-9;
-    const double per_worker_s =
-        (double)(cloud->waiting_elements + cloud->flying_elements) * cost_s / vcpus(cloud);
-    double span_s = per_worker_s / SPANS_LEFT;
-    span_s = span_s < SPAN_LEAST_S ? SPAN_LEAST_S : span_s < SPAN_MOST_S ? span_s : SPAN_MOST_S;
-    const double hidden = cloud->account.round_trip / span_s;
-    if (cloud->flying_spans >= vcpus(cloud) * (DEPTH + (int)(hidden < 30 ? hidden : 30)))
+    const double each_s = cloud_cost_ns(cloud) * 1e-9 / vcpus(cloud);
+    const double flying_s = (double)cloud->flying_elements * each_s;
+    const double share_s = (double)cloud->waiting_elements * each_s + flying_s;
+    const double lasts_s = span_s(cloud, share_s);
+    if (cloud->flying_spans >= DEPTH * vcpus(cloud) &&
+        flying_s > cloud->account.round_trip + DEPTH * lasts_s)
         return 0;
-    struct fm_sched_offer of = offer(
-        cloud, cloud->account.round_trip + (double)cloud->flying_elements * thief_ns(cloud) * 1e-9);
+    const struct fm_sched_offer of = offer(cloud, latency_ns(cloud) * 1e-9);
     const size_t x = share(&of, &saved_s);
     *pays = x > 0;
-    const size_t wished = cost_s > 0 ? (size_t)(span_s / cost_s) : 1;
-    const size_t count = wished > 0 ? wished : 1;
+    const size_t count = even(cloud, share_s, lasts_s);
     const size_t bound = span_bound(cloud);
     const size_t open = window(cloud);
     const size_t fit = open < bound ? open : bound;

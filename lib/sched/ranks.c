@@ -299,16 +299,16 @@ static double due_ns(const struct fm_sched_ranks *ranks, const struct fm_sched_e
            ranks->link.latency_ns;
 }
 
-/* Gives to one edge; false: nothing could be given. */
-static bool give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_t count)
+/* Gives to one edge what lies in a row; returns how many elements that were. */
+static size_t give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_t count)
 {
     struct fm_sched_lease *lease = lease_slot(ranks);
     if (lease == NULL)
-        return false;
+        return 0;
     struct fm_sched_run run = {0};
     run.count = ranks->ports->take(ranks->context, count, &run);
     if (run.count == 0)
-        return false;
+        return 0;
     *lease = (struct fm_sched_lease){.number = ++ranks->next_number,
                                      .thief = edge->rank,
                                      .given_ns = ranks->now_ns,
@@ -321,11 +321,25 @@ static bool give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_
         .first = run.first,
         .count = run.count,
     };
-    edge->demand = 0;
     edge->away += run.count;
     ranks->given += run.count;
     send(ranks, edge->rank, &message, &run);
-    return true;
+    return run.count;
+}
+
+/* Whoever yields gets all at once, however many runs that takes; others ask again. False: nothing could be
+   given. */
+static bool give_all(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_t count)
+{
+    size_t sum = 0;
+    size_t given;
+    do {
+        given = give(ranks, edge, count - sum);
+        sum += given;
+    } while (edge->yields && given > 0 && sum < count);
+    if (sum > 0)
+        edge->demand = 0;
+    return sum > 0;
 }
 
 /* What may be given: this rank's own idle threads come first. */
@@ -344,7 +358,7 @@ static size_t serve(struct fm_sched_ranks *ranks, size_t unbegun)
         if (edge->demand <= 0 || left == 0)
             continue;
         const size_t count = grant(ranks, left, edge);
-        if (count > 0 && give(ranks, edge, count))
+        if (count > 0 && give_all(ranks, edge, count))
             unbegun = ranks->ports->unbegun(ranks->context);
     }
     return unbegun;
