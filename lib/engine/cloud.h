@@ -38,6 +38,8 @@ struct fm_engine_piece {
     uint64_t id; /* of its span; 0: it waits */
     uint64_t sent_ticks;
     double expected_ns;                  /* until it is back, from then */
+    double computed_ns;                  /* the same, if moving bytes took no time */
+    size_t ahead;                        /* elements that were on their way, these included */
     char *out;                           /* while it flies */
     bool given_up;                       /* somebody else computes it: its answer comes too late */
     struct fm_tier_cloud_answer *answer; /* that it has come back with, while it is held */
@@ -54,6 +56,13 @@ struct fm_engine_parcel {
     char *out;
     int flying; /* pieces on their way or held: its inputs stay */
     struct fm_engine_tally tally;
+};
+
+/* What spans have shown of the link, of some together. */
+struct fm_engine_link {
+    int spans;
+    double ahead_bytes; /* on their way when each was sent, itself included */
+    double expected_s, taken_s;
 };
 
 /* The element that is computed here, too. */
@@ -97,8 +106,9 @@ struct fm_engine_cloud {
     struct fm_cloud *connection; /* the courier's, but for wake() */
     struct fm_tier_cloud_account account;
     enum fm_engine_cloud_state state;
-    double bytes_per_s;     /* that its link has carried one way, last time; 0: unknown */
-    bool held_up;           /* it carries no more */
+    double bytes_per_s; /* that its link has carried one way, last time; 0: unknown */
+    bool held_up;       /* it carries no more */
+    struct fm_engine_link link;
     uint64_t asked_ticks;   /* when the account was last asked for; 0: it is to be asked again */
     double open_s;          /* from being wanted to the first span, last time; 0: never */
     const void *resting;    /* the function whose map rests at the service; NULL: none */
@@ -314,8 +324,8 @@ void fm_engine_purse_foresee(const struct fastmap_session *session, const struct
                              const struct fm_tier_cloud_account *account,
                              struct fastmap_forecast *to);
 
-/* For how long a piece of so many elements that is sent now should be away. */
-double fm_engine_purse_sent(struct fm_engine_cloud *cloud, size_t count);
+/* A piece is sent now: for how long it should be away. */
+void fm_engine_purse_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece);
 
 /* For how long what is on its way lasts. */
 double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud);

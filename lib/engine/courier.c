@@ -21,7 +21,9 @@
     2.0 /* for which a map that is over stays open there, in case that one like it follows */
 #define SLOW_PER_S \
     20e6 /* bytes: an upload that is slower shows what the link carries, not the service */
-#define HELD_UP 0.5      /* of the rate that the vCPUs should have */
+#define LINK_SPANS 4     /* that are looked at together, */
+#define LATE 0.5         /* and are late if they take so much longer than they should, */
+#define LATE_S 0.01      /* and so long each */
 #define RATED_S 0.1      /* the rate is measured over so long at least */
 #define RATED_TRIPS 2    /* and so many round trips, */
 #define RATED_WAVES 3    /* and so many spans of each vCPU */
@@ -105,17 +107,34 @@ static struct fm_engine_piece *flying_as(const struct fm_engine_cloud *cloud, ui
     return piece;
 }
 
-/* Elements that come back at a rate far below that of their computing are held up by the link; others show
-   that it carries so much at least. */
-static void note_link(struct fm_engine_cloud *cloud, double rate)
+/* What comes back much later than it should by what it takes to compute it, and what was sent before, is held up
+   by the link; where it would be so by what was known, but is not, the link is better than that. */
+static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                      const struct fm_tier_cloud_answer *answer)
 {
-    const double carried = rate * fm_engine_purse_bytes(cloud);
-    const double could = cloud->grant.vcpus * 1e9 / cloud->group->sched.cost_ns;
-    if (!(carried > 0))
+    struct fm_engine_link *link = &cloud->link;
+    link->spans++;
+    link->ahead_bytes += (double)piece->ahead * fm_engine_purse_bytes(cloud);
+    link->expected_s += piece->computed_ns * 1e-9;
+    link->taken_s += answer->seconds;
+    if (link->spans < LINK_SPANS)
         return;
-    cloud->held_up = rate < HELD_UP * could;
-    if (cloud->held_up || carried > cloud->bytes_per_s)
-        cloud->bytes_per_s = carried;
+    const double late_s = link->taken_s - link->expected_s;
+    const double much_s = LATE * link->expected_s + LINK_SPANS * LATE_S;
+    if (late_s > much_s) {
+        cloud->bytes_per_s = link->ahead_bytes / late_s;
+        cloud->held_up = true;
+    } else if (cloud->held_up && link->ahead_bytes / cloud->bytes_per_s > much_s) {
+        cloud->held_up = false;
+    }
+    *link = (struct fm_engine_link){0};
+}
+
+/* The link carries so much at least. */
+static void note_carried(struct fm_engine_cloud *cloud, double bytes_per_s)
+{
+    if (bytes_per_s > cloud->bytes_per_s)
+        cloud->bytes_per_s = bytes_per_s;
 }
 
 /* Too short a map to be rated: what it has moved at all. */
@@ -124,8 +143,8 @@ static void note_moved(struct fm_engine_cloud *cloud, uint64_t begun)
     const double seconds =
         fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9 - cloud->account.round_trip;
     const double carried = (double)cloud->returned * fm_engine_purse_bytes(cloud) / seconds;
-    if (seconds > 0 && carried > cloud->bytes_per_s)
-        cloud->bytes_per_s = carried;
+    if (seconds > 0)
+        note_carried(cloud, carried);
 }
 
 static void rate_from_now(struct fm_engine_cloud *cloud)
@@ -159,7 +178,7 @@ static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_
     if (!is_rated(cloud, seconds))
         return;
     const double rate = (double)cloud->rated / seconds;
-    note_link(cloud, rate);
+    note_carried(cloud, rate * fm_engine_purse_bytes(cloud));
     cloud->rate = cloud->rate > 0 ? (cloud->rate + rate) / 2 : rate;
     fm_engine_pieces_expect(cloud);
     rate_from_now(cloud);
@@ -167,6 +186,14 @@ static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_
     const double most = WORKERS_MOST * cloud->grant.vcpus;
     if (workers > 0 && !cloud->over)
         fm_engine_cloud_ready(cloud, workers < most ? workers : most);
+}
+
+static void note_answer(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                        const struct fm_tier_cloud_answer *answer)
+{
+    if (fm_engine_purse_bytes(cloud) > 0)
+        note_link(cloud, piece, answer);
+    note_rate(cloud, answer);
 }
 
 /* An element that crashed there is computed here, as it would have been without the cloud. */
@@ -225,7 +252,7 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
     if (!is_on(cloud) || cloud->distrusted)
         answer->computed = answer->failed = answer->failures_listed = 0;
     else if (answer->status == FM_TIER_CLOUD_DONE)
-        note_rate(cloud, answer);
+        note_answer(cloud, piece, answer);
     cloud->raised |= answer->raised;
     cloud->returned += answer->computed;
     if (is_on(cloud) && has_to_wait(cloud, answer))

@@ -69,7 +69,7 @@ struct fm_engine_piece *fm_engine_pieces_pick(struct fm_engine_cloud *cloud, siz
     }
     piece->id = ++cloud->spans;
     piece->sent_ticks = fm_base_ticks();
-    piece->expected_ns = fm_engine_purse_sent(cloud, taken);
+    fm_engine_purse_sent(cloud, piece);
     from->first += taken;
     from->count -= taken;
     if (from->count == 0) {

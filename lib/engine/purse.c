@@ -38,6 +38,7 @@
 #define HIDING_LEAST 0.5 /* so many for each vCPU at least, */
 #define HIDING_MOST 2.0  /* and at most */
 #define WINDOW 262144.0  /* bytes on their way at first; each byte that is back lets one more go */
+#define WINDOW_SPANS 8   /* of these, so many spans at least */
 #define WINDOW_S 0.2     /* or what the link carries in so long and a round trip */
 #define PRICE_SECONDS 3600.0
 #define BUDGET 2.0   /* times the estimate is held, */
@@ -347,14 +348,25 @@ bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, enum fastmap_cloud_us
 
 /* ---- Spans ---- */
 
-double fm_engine_purse_sent(struct fm_engine_cloud *cloud, size_t count)
+/* Where every vCPU has a span it waits its turn. */
+static double computed_ns(const struct fm_engine_cloud *cloud, size_t count)
+{
+    const double before = (double)cloud->flying_elements;
+    const double cost_ns = cloud_cost_ns(cloud);
+    return cost_ns * (double)count +
+           (cloud->flying_spans < vcpus(cloud) ? 0 : cost_ns / vcpus(cloud) * before);
+}
+
+void fm_engine_purse_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece)
 {
     const double round_trip_ns = cloud->account.round_trip * 1e9;
-    const double done = done_ns(cloud) + thief_ns(cloud) * (double)count;
-    const double alone_ns = round_trip_ns + cloud_cost_ns(cloud) * (double)count;
+    const double done = done_ns(cloud) + thief_ns(cloud) * (double)piece->count;
+    const double alone_ns = round_trip_ns + cloud_cost_ns(cloud) * (double)piece->count;
     const double queued_ns = done + round_trip_ns / 2;
     cloud->done_ticks = fm_base_ticks() + fm_base_ns_to_ticks(done);
-    return alone_ns > queued_ns ? alone_ns : queued_ns;
+    piece->expected_ns = alone_ns > queued_ns ? alone_ns : queued_ns;
+    piece->computed_ns = round_trip_ns + computed_ns(cloud, piece->count);
+    piece->ahead = cloud->flying_elements + piece->count;
 }
 
 double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud)
@@ -385,9 +397,11 @@ static size_t window(const struct fm_engine_cloud *cloud)
     if (bytes <= 0)
         return SIZE_MAX;
     const double known = cloud->bytes_per_s * (cloud->account.round_trip + WINDOW_S);
-    const double elements = (known > WINDOW ? known : WINDOW) / bytes + (double)cloud->returned;
+    const double elements =
+        (known > WINDOW ? known : WINDOW) / bytes + (cloud->held_up ? 0 : (double)cloud->returned);
     const double more = elements - (double)cloud->flying_elements;
-    return more >= 1 ? (size_t)more : cloud->flying_elements == 0 ? 1 : 0;
+    const double most = more < elements / WINDOW_SPANS ? more : elements / WINDOW_SPANS;
+    return more < 1 && cloud->flying_elements > 0 ? 0 : most < 1 ? 1 : (size_t)most;
 }
 
 /* For how long a span should keep a worker there: a part of its share of what the cloud has, so that the last

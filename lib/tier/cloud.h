@@ -112,7 +112,7 @@ struct fm_tier_cloud_answer {
     double cpu_s;    /* the worker's, as charged */
     int64_t charge;
     int64_t spent;  /* by the map so far, since it was opened or taken up */
-    double seconds; /* from send() to the answer */
+    double seconds; /* from send() to the answer, less what connecting has taken */
     char why[FM_TIER_CLOUD_WHY];
 };
 

@@ -177,6 +177,7 @@ static void end_transfer(struct fm_cloud_call *call, CURLcode code)
     curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME, &sent);
     curl_easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME, &first);
     call->round_trip = first > sent ? first - sent : 0;
+    call->connecting = sent;
     if (fm_cloud_reply_is_garbled(call, code == CURLE_OK)) {
         fm_cloud_say(call->why,
                      "the answer of %s to %s cannot be unpacked; update the service or fastmap",

@@ -53,6 +53,7 @@ struct fm_cloud_call {
     void *packed;                           /* what is sent in place of the body; NULL: the body */
     size_t packed_bytes;
     double round_trip; /* from the request's end to the answer's begin */
+    double connecting; /* before it: the connection, if it was new */
 
     /* Between call.c, attempt.c and reply.c. */
     struct fm_cloud_call *next;

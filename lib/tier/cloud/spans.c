@@ -181,7 +181,7 @@ static void land(struct fm_cloud *cloud, struct fm_cloud_flight *flight,
         end_map(map, answer->why);
     }
     answer->spent = map->spent - map->before;
-    answer->seconds = fm_cloud_now() - flight->sent;
+    answer->seconds = fm_cloud_now() - flight->sent - flight->call.connecting;
     fm_cloud_call_drop(&flight->call);
     flight->used = false;
     map->in_flight--;
