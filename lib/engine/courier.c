@@ -24,6 +24,8 @@
 #define LINK_SPANS 4     /* that are looked at together, */
 #define LATE 0.5         /* and are late if they take so much longer than they should, */
 #define LATE_S 0.01      /* and so long each */
+#define PUNCTUAL 0.1     /* and within this of it, and ... */
+#define PUNCTUAL_S 0.002 /* ... this each, nobody can tell */
 #define RATED_S 0.1      /* the rate is measured over so long at least */
 #define RATED_TRIPS 2    /* and so many round trips, */
 #define RATED_WAVES 3    /* and so many spans of each vCPU */
@@ -107,6 +109,13 @@ static struct fm_engine_piece *flying_as(const struct fm_engine_cloud *cloud, ui
     return piece;
 }
 
+/* The link carries so much at least. */
+static void note_carried(struct fm_engine_cloud *cloud, double bytes_per_s)
+{
+    if (bytes_per_s > cloud->bytes_per_s)
+        cloud->bytes_per_s = bytes_per_s;
+}
+
 /* What comes back much later than it should by what it takes to compute it, and what was sent before, is held up
    by the link; where it would be so by what was known, but is not, the link is better than that. */
 static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
@@ -124,17 +133,13 @@ static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piec
     if (late_s > much_s) {
         cloud->bytes_per_s = link->ahead_bytes / late_s;
         cloud->held_up = true;
-    } else if (cloud->held_up && link->ahead_bytes / cloud->bytes_per_s > much_s) {
-        cloud->held_up = false;
+    } else {
+        const double most_s = (late_s > 0 ? late_s : 0) + PUNCTUAL * link->expected_s;
+        cloud->held_up = cloud->held_up && link->ahead_bytes / cloud->bytes_per_s < much_s;
+        if (!cloud->held_up)
+            note_carried(cloud, link->ahead_bytes / (most_s + LINK_SPANS * PUNCTUAL_S));
     }
     *link = (struct fm_engine_link){0};
-}
-
-/* The link carries so much at least. */
-static void note_carried(struct fm_engine_cloud *cloud, double bytes_per_s)
-{
-    if (bytes_per_s > cloud->bytes_per_s)
-        cloud->bytes_per_s = bytes_per_s;
 }
 
 /* Too short a map to be rated: what it has moved at all. */

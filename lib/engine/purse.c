@@ -421,12 +421,19 @@ static double span_s(const struct fm_engine_cloud *cloud, double share_s)
 }
 
 /* As many elements that all vCPUs get the same number of spans of the same size. */
-static size_t even(const struct fm_engine_cloud *cloud, double share_s, double lasts_s)
+static size_t even(const struct fm_engine_cloud *cloud, double all, double share_s)
 {
-    const double spans = floor(share_s / lasts_s);
-    const double all = (double)(cloud->waiting_elements + cloud->flying_elements);
+    const double spans = floor(share_s / span_s(cloud, share_s));
     const double count = ceil(all / vcpus(cloud) / (spans > 1 ? spans : 1));
     return count > 1 ? (size_t)count : 1;
+}
+
+/* Whether as much is on its way as keeps all vCPUs busy until more can be there. */
+static bool is_enough(const struct fm_engine_cloud *cloud, double each_s, double share_s)
+{
+    return cloud->flying_spans >= DEPTH * vcpus(cloud) &&
+           (double)cloud->flying_elements * each_s >
+               cloud->account.round_trip + DEPTH * span_s(cloud, share_s);
 }
 
 size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays)
@@ -436,17 +443,14 @@ size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays)
     if (cloud->waiting == NULL || cloud->flying_spans >= cloud->grant.spans_in_flight ||
         fm_engine_pieces_is_silent(cloud))
         return 0;
-    const double each_s = cloud_cost_ns(cloud) * 1e-9 / vcpus(cloud);
-    const double flying_s = (double)cloud->flying_elements * each_s;
-    const double share_s = (double)cloud->waiting_elements * each_s + flying_s;
-    const double lasts_s = span_s(cloud, share_s);
-    if (cloud->flying_spans >= DEPTH * vcpus(cloud) &&
-        flying_s > cloud->account.round_trip + DEPTH * lasts_s)
-        return 0;
     const struct fm_sched_offer of = offer(cloud, latency_ns(cloud) * 1e-9);
     const size_t x = share(&of, &saved_s);
     *pays = x > 0;
-    const size_t count = even(cloud, share_s, lasts_s);
+    const double all = (double)(x + cloud->flying_elements);
+    const double each_s = cloud_cost_ns(cloud) * 1e-9 / vcpus(cloud);
+    if (is_enough(cloud, each_s, all * each_s))
+        return 0;
+    const size_t count = even(cloud, all, all * each_s);
     const size_t bound = span_bound(cloud);
     const size_t open = window(cloud);
     const size_t fit = open < bound ? open : bound;

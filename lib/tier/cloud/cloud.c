@@ -14,6 +14,7 @@ static void disconnect(struct fm_cloud *cloud)
     if (cloud == NULL)
         return;
     fm_cloud_map_close(cloud, &bill);
+    fm_cloud_warm_end(cloud);
     fm_cloud_line_fini(&cloud->line);
     free(cloud);
 }

@@ -67,6 +67,9 @@ struct fm_cloud {
     char program[FM_SERVICE_HEX_BYTES]; /* that the service had last; "": none */
     char shared[FM_SERVICE_HEX_BYTES];  /* likewise */
     struct fm_cloud_map map;
+    struct fm_cloud_call *warmers; /* calls that make connections */
+    int warmer_count;
+    double warm_s; /* when there were connections enough; 0: never */
 };
 
 /* account.c: the contract's account(). */
@@ -100,6 +103,10 @@ bool fm_cloud_shared_wait(struct fm_cloud_shared *shared);
 bool fm_cloud_upload(struct fm_cloud *cloud, const struct fm_program *program,
                      struct fm_cloud_shared *shared, struct fm_tier_cloud_grant *grant,
                      char why[FM_TIER_CLOUD_WHY]);
+
+/* warm.c. begin() sees to connections for the spans of so many vCPUs; end() stops those that are not there yet. */
+void fm_cloud_warm_begin(struct fm_cloud *cloud, int vcpus);
+void fm_cloud_warm_end(struct fm_cloud *cloud);
 
 /* map.c */
 bool fm_cloud_map_open(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map,

@@ -9,7 +9,7 @@ fastmap_cloud_la_SOURCES = lib/tier/cloud.h lib/tier/cloud/account.c lib/tier/cl
     lib/tier/cloud/cloud.h lib/tier/cloud/line.c lib/tier/cloud/line.h lib/tier/cloud/map.c \
     lib/tier/cloud/reply.c lib/tier/cloud/reply.h lib/tier/cloud/rules.c lib/tier/cloud/rules.h \
     lib/tier/cloud/say.c lib/tier/cloud/say.h lib/tier/cloud/shared.c lib/tier/cloud/spans.c \
-    lib/tier/cloud/terms.c lib/tier/cloud/upload.c \
+    lib/tier/cloud/terms.c lib/tier/cloud/upload.c lib/tier/cloud/warm.c \
     lib/program/companion.c lib/program/companion.h lib/base/values.c lib/base/values.h
 fastmap_cloud_la_CPPFLAGS = $(AM_CPPFLAGS) -DFM_PLUGIN_DIR='"$(pkglibdir)"' -DFM_CLOUD_VERSION='"$(PACKAGE_VERSION)"'
 fastmap_cloud_la_CFLAGS = $(AM_CFLAGS) $(CLOUD_CFLAGS) $(OPENSSL_CFLAGS) -pthread -fvisibility=hidden

@@ -177,6 +177,7 @@ static bool open_new(struct fm_cloud *cloud, struct opening *opening,
     memset(map, 0, sizeof *map); /* too large for a temporary */
     map->in_size = opening->asked->in_size;
     map->out_size = opening->asked->out_size;
+    fm_cloud_warm_begin(cloud, opening->asked->vcpus);
     map->open = negotiate(cloud, opening, grant);
     map->grant = *grant;
     map->grant.uploaded = 0;
@@ -242,5 +243,6 @@ bool fm_cloud_map_rest(struct fm_cloud *cloud, struct fm_tier_cloud_bill *bill)
     *bill = (struct fm_tier_cloud_bill){.charged = map->spent - map->before};
     map->before = map->spent;
     map->rests = true;
+    cloud->warm_s = fm_cloud_now();
     return true;
 }
