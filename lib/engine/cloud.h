@@ -61,7 +61,9 @@ struct fm_engine_parcel {
 /* What spans have shown of the link, of some together. */
 struct fm_engine_link {
     int spans;
-    double ahead_bytes; /* on their way when each was sent, itself included */
+    uint64_t from_ticks; /* since when ... */
+    double back_bytes;   /* ... these have come back */
+    double ahead_bytes;  /* on their way when each was sent, itself included */
     double expected_s, taken_s;
 };
 

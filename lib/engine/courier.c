@@ -116,30 +116,43 @@ static void note_carried(struct fm_engine_cloud *cloud, double bytes_per_s)
         cloud->bytes_per_s = bytes_per_s;
 }
 
-/* What comes back much later than it should by what it takes to compute it, and what was sent before, is held up
-   by the link; where it would be so by what was known, but is not, the link is better than that. */
+/* What comes back much later than it should, by what it takes to compute it and what was sent before, is
+   held up by the link, which then carries what comes back and no more. Where it would be late by what was
+   known, but is not, the link is better than that. */
+static void judge_link(struct fm_engine_cloud *cloud, const struct fm_engine_link *link)
+{
+    const double seconds = fm_base_ticks_to_ns(fm_base_ticks() - link->from_ticks) * 1e-9;
+    const double late_s = link->taken_s - link->expected_s;
+    const double much_s = LATE * link->expected_s + LINK_SPANS * LATE_S;
+    if (late_s > much_s && link->back_bytes > 0) {
+        const double carried = link->back_bytes / seconds;
+        cloud->bytes_per_s = cloud->held_up ? (cloud->bytes_per_s + carried) / 2 : carried;
+        cloud->held_up = true;
+        return;
+    }
+    const double most_s = (late_s > 0 ? late_s : 0) + PUNCTUAL * link->expected_s;
+    cloud->held_up = cloud->held_up && link->ahead_bytes / cloud->bytes_per_s < much_s;
+    if (!cloud->held_up)
+        note_carried(cloud, link->ahead_bytes / (most_s + LINK_SPANS * PUNCTUAL_S));
+}
+
 static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
                       const struct fm_tier_cloud_answer *answer)
 {
     struct fm_engine_link *link = &cloud->link;
+    const double bytes = fm_engine_purse_bytes(cloud);
+    if (cloud->returned == 0) /* the first of a map: what went before it is not known */
+        *link = (struct fm_engine_link){.from_ticks = fm_base_ticks()};
+    else
+        link->back_bytes += (double)answer->computed * bytes;
     link->spans++;
-    link->ahead_bytes += (double)piece->ahead * fm_engine_purse_bytes(cloud);
+    link->ahead_bytes += (double)piece->ahead * bytes;
     link->expected_s += piece->computed_ns * 1e-9;
     link->taken_s += answer->seconds;
     if (link->spans < LINK_SPANS)
         return;
-    const double late_s = link->taken_s - link->expected_s;
-    const double much_s = LATE * link->expected_s + LINK_SPANS * LATE_S;
-    if (late_s > much_s) {
-        cloud->bytes_per_s = link->ahead_bytes / late_s;
-        cloud->held_up = true;
-    } else {
-        const double most_s = (late_s > 0 ? late_s : 0) + PUNCTUAL * link->expected_s;
-        cloud->held_up = cloud->held_up && link->ahead_bytes / cloud->bytes_per_s < much_s;
-        if (!cloud->held_up)
-            note_carried(cloud, link->ahead_bytes / (most_s + LINK_SPANS * PUNCTUAL_S));
-    }
-    *link = (struct fm_engine_link){0};
+    judge_link(cloud, link);
+    *link = (struct fm_engine_link){.from_ticks = fm_base_ticks()};
 }
 
 /* Too short a map to be rated: what it has moved at all. */
@@ -168,7 +181,7 @@ static bool is_rated(const struct fm_engine_cloud *cloud, double seconds)
            cloud->rated > 0 && cloud->rated_spans > RATED_WAVES * at_once;
 }
 
-/* The rate at which elements come back while there are always some to send; from the first that is back on. */
+/* The rate at which elements come back while there are always some to send; from the first that is back. */
 static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_answer *answer)
 {
     if (answer->computed > 0)

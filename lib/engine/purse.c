@@ -101,8 +101,8 @@ static double thief_ns(const struct fm_engine_cloud *cloud)
     return computing > moving ? computing : moving; /* they overlap */
 }
 
-/* Until the service has computed all that is on its way, from now. It works on from what was sent before, and begins
-   half a round trip from now at the earliest. */
+/* Until the service has computed all that is on its way, from now. It works on from what was sent before, and
+   begins half a round trip from now at the earliest. */
 static double done_ns(const struct fm_engine_cloud *cloud)
 {
     const double half_ns = cloud->account.round_trip * 5e8;
@@ -405,8 +405,8 @@ static size_t window(const struct fm_engine_cloud *cloud)
 }
 
 /* For how long a span should keep a worker there: a part of its share of what the cloud has, so that the last
-   ones end together, but not so little that spans are mostly overhead, or that more of them are needed to hide a
-   round trip than may be on their way. */
+   ones end together, but not so little that spans are mostly overhead, or that more of them are needed to
+   hide a round trip than may be on their way. */
 static double span_s(const struct fm_engine_cloud *cloud, double share_s)
 {
     const double each = (double)cloud->grant.spans_in_flight / vcpus(cloud) - DEPTH;

@@ -104,7 +104,7 @@ bool fm_cloud_upload(struct fm_cloud *cloud, const struct fm_program *program,
                      struct fm_cloud_shared *shared, struct fm_tier_cloud_grant *grant,
                      char why[FM_TIER_CLOUD_WHY]);
 
-/* warm.c. begin() sees to connections for the spans of so many vCPUs; end() stops those that are not there yet. */
+/* warm.c. begin() sees to connections for the spans of so many vCPUs; end() stops those not there yet. */
 void fm_cloud_warm_begin(struct fm_cloud *cloud, int vcpus);
 void fm_cloud_warm_end(struct fm_cloud *cloud);
 

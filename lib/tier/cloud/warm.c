@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Connections that spans will need, made while the map is being opened. A new one costs two or three round trips
- * before its first byte, so that the first spans of a map behind a long link would all come back late. Each is
- * made by a call that says nothing; what becomes of it does not matter. Behind a short link, spans make theirs.
+ * Connections that spans will need, made while the map is being opened. A new one costs two or three round
+ * trips before its first byte, so that the first spans of a map behind a long link would all come back late.
+ * Each is made by a call that says nothing; what becomes of it does not matter. Behind a short link, spans
+ * make their own.
  */
 #include <stdlib.h>
 
