@@ -138,7 +138,8 @@ TEST(a_second_map_goes_over_the_same_connection)
     }
     CHECK_EQ_INT(atomic_load(&stand_in.connects), 1);
     const double spent = (double)atomic_load(&stand_in.spent) * 1e-9;
-    CHECK_TRUE(dollars > 0.5 * spent && dollars < 1.000001 * spent, "%g US$, not %g", dollars, spent);
+    CHECK_TRUE(dollars > 0.5 * spent && dollars < 1.000001 * spent, "%g US$, not %g", dollars,
+               spent);
     CHECK_EQ_INT(fastmap_finalize(session), 0);
 }
 

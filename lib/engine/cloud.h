@@ -133,7 +133,7 @@ struct fm_engine_cloud {
     size_t flying_elements;
     int flying_spans;
     uint64_t landed_ticks; /* when something last came back */
-    uint64_t spans; /* sent so far: their names */
+    uint64_t spans;        /* sent so far: their names */
     struct fm_tier_cloud_map offer;
     struct fm_tier_cloud_grant grant;
     struct fm_base_fenv fenv;
@@ -328,6 +328,9 @@ void fm_engine_purse_foresee(const struct fastmap_session *session, const struct
 
 /* A piece is sent now: for how long it should be away. */
 void fm_engine_purse_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece);
+
+/* For how long one of so many elements is at most, with all that flies before it. */
+double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count);
 
 /* For how long what is on its way lasts. */
 double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud);

@@ -357,6 +357,13 @@ static double computed_ns(const struct fm_engine_cloud *cloud, size_t count)
            (cloud->flying_spans < vcpus(cloud) ? 0 : cost_ns / vcpus(cloud) * before);
 }
 
+double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count)
+{
+    const double moved_ns = transport_ns(cloud) * (double)(cloud->flying_elements + count);
+    const double worked_ns = computed_ns(cloud, count);
+    return cloud->account.round_trip * 1e9 + (worked_ns > moved_ns ? worked_ns : moved_ns);
+}
+
 void fm_engine_purse_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece)
 {
     const double round_trip_ns = cloud->account.round_trip * 1e9;
