@@ -152,7 +152,7 @@ static struct work work_of(const struct cell *cell)
 struct result {
     bool wrong;
     size_t n;
-    double local_s, adaptive_s, optimum_s, alone_s; /* alone: the optimum without the cloud */
+    double local_s, adaptive_s, blind_s, optimum_s, alone_s; /* alone: without the cloud */
     double share, dollars;
 };
 
@@ -236,7 +236,8 @@ static struct result measure(const struct cell *cell, int service_port)
                             .adaptive_s = with.seconds,
                             .share = (double)with.cloud / (double)work.n,
                             .dollars = with.dollars,
-                            .optimum_s = bench_optimum(&machine, work.costs, work.n)};
+                            .blind_s = bench_blind(&machine, work.costs, work.n)};
+    result.optimum_s = bench_optimum(&machine, work.costs, work.n);
     machine.vcpus = 0;
     result.alone_s = bench_optimum(&machine, work.costs, work.n);
     return result;
@@ -268,6 +269,8 @@ struct tally {
     int idle, idle_within, idle_charged; /* where it cannot: within 1.02 and 2 ms of LOCAL */
     int wrong, lost;
     double worst;
+    double logs, blind_logs; /* of the ratios to both optima, summed */
+    int blind_within_10, blind_within_25;
 };
 
 static void print_head(void)
@@ -301,13 +304,21 @@ static void count(struct tally *tally, const struct result *r)
     tally->within_10 += ratio <= 1.10;
     tally->within_25 += ratio <= 1.25;
     tally->worst = fmax(tally->worst, ratio);
+    tally->logs += log(ratio);
+    const double blind = r->adaptive_s / r->blind_s;
+    tally->blind_within_10 += blind <= 1.10;
+    tally->blind_within_25 += blind <= 1.25;
+    tally->blind_logs += log(blind);
 }
 
 static void print_tally(const struct tally *t)
 {
     printf("\nwhere the cloud can help: %d cells; within 1.10 of the optimum %d, within 1.25 %d; "
-           "worst %.3f\n",
-           t->cells, t->within_10, t->within_25, t->worst);
+           "worst %.3f, geometric mean %.3f\n",
+           t->cells, t->within_10, t->within_25, t->worst, exp(t->logs / fmax(1, t->cells)));
+    printf("of the blind optimum, which knows the mean cost only: within 1.10 %d, within 1.25 %d; "
+           "geometric mean %.3f\n",
+           t->blind_within_10, t->blind_within_25, exp(t->blind_logs / fmax(1, t->cells)));
     printf("where it cannot: %d cells; within 1.02 of LOCAL and 2 ms %d; charged %d\n", t->idle,
            t->idle_within, t->idle_charged);
     if (t->wrong + t->lost > 0)

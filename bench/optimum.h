@@ -15,4 +15,7 @@ struct bench_machine {
 /* Seconds for elements of these costs in seconds, which it sorts. */
 double bench_optimum(const struct bench_machine *machine, double *costs, size_t n);
 
+/* What somebody would reach who knows their mean, and who is free. */
+double bench_blind(const struct bench_machine *machine, const double *costs, size_t n);
+
 #endif
