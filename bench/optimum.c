@@ -32,8 +32,8 @@ static double *earliest(double *free_at, int count)
     return best;
 }
 
-/* thought_s: what each element is taken to cost when it is given to somebody; 0: what it does cost. free_at: of
-   the workers here, then of the vCPUs; all 0. */
+/* thought_s: what each element is taken to cost when it is given to somebody; 0: what it does cost. free_at:
+   of the workers here, then of the vCPUs; all 0. */
 static double schedule(const struct bench_machine *m, const double *costs, size_t n, int vcpus,
                        double thought_s, double *free_at)
 {
