@@ -341,6 +341,9 @@ bool fm_engine_purse_gains(const struct fm_engine_cloud *cloud);
 /* Bytes of an element that the link carries: the larger of both ways, which are used at once. */
 double fm_engine_purse_bytes(const struct fm_engine_cloud *cloud);
 
+/* Bytes a second that the link is trusted to carry. */
+double fm_engine_purse_trusted(const struct fm_engine_cloud *cloud);
+
 /* How many elements the next span should have; 0: none should be sent now, since enough are on their way or
    (*pays is false) this side would be done sooner. */
 size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays);

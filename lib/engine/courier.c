@@ -21,9 +21,10 @@
     2.0 /* for which a map that is over stays open there, in case that one like it follows */
 #define SLOW_PER_S \
     20e6 /* bytes: an upload that is slower shows what the link carries, not the service */
-#define LINK_SPANS 4     /* that are looked at together, */
-#define LATE 0.5         /* and are late if they take so much longer than they should, */
-#define LATE_S 0.01      /* and so long each */
+#define LINK_SPANS 4 /* that are looked at together, */
+#define LATE 0.5     /* and are late if they take so much longer than they should, */
+#define LATE_S 0.01  /* and so long each */
+#define TRUST 2.0 /* times what it was trusted with, at once: bytes may have overtaken each other */
 #define PUNCTUAL 0.1     /* and within this of it, and ... */
 #define PUNCTUAL_S 0.002 /* ... this each, nobody can tell */
 #define RATED_S 0.1      /* the rate is measured over so long at least */
@@ -123,7 +124,8 @@ static void judge_link(struct fm_engine_cloud *cloud, const struct fm_engine_lin
 {
     const double seconds = fm_base_ticks_to_ns(fm_base_ticks() - link->from_ticks) * 1e-9;
     const double late_s = link->taken_s - link->expected_s;
-    const double much_s = LATE * link->expected_s + LINK_SPANS * LATE_S;
+    const double trips_s = LINK_SPANS * cloud->account.round_trip;
+    const double much_s = LATE * (link->expected_s - trips_s) + LINK_SPANS * LATE_S;
     if (late_s > much_s && link->back_bytes > 0) {
         const double carried = link->back_bytes / seconds;
         cloud->bytes_per_s = cloud->held_up ? (cloud->bytes_per_s + carried) / 2 : carried;
@@ -132,8 +134,11 @@ static void judge_link(struct fm_engine_cloud *cloud, const struct fm_engine_lin
     }
     const double most_s = (late_s > 0 ? late_s : 0) + PUNCTUAL * link->expected_s;
     cloud->held_up = cloud->held_up && link->ahead_bytes / cloud->bytes_per_s < much_s;
-    if (!cloud->held_up)
-        note_carried(cloud, link->ahead_bytes / (most_s + LINK_SPANS * PUNCTUAL_S));
+    if (!cloud->held_up) {
+        const double carried = link->ahead_bytes / (most_s + LINK_SPANS * PUNCTUAL_S);
+        const double most = TRUST * fm_engine_purse_trusted(cloud);
+        note_carried(cloud, carried < most ? carried : most);
+    }
 }
 
 static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,

@@ -396,6 +396,12 @@ static size_t span_bound(const struct fm_engine_cloud *cloud)
     return bytes > 0 ? cloud->grant.span_bytes / bytes : SIZE_MAX;
 }
 
+double fm_engine_purse_trusted(const struct fm_engine_cloud *cloud)
+{
+    const double first = WINDOW / (cloud->account.round_trip + WINDOW_S);
+    return cloud->bytes_per_s > first ? cloud->bytes_per_s : first;
+}
+
 /* How many elements more the link is trusted with: what has come back shows what it carries, and what is on a
    slow one cannot be taken back. */
 static size_t window(const struct fm_engine_cloud *cloud)
