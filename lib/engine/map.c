@@ -238,6 +238,7 @@ __attribute__((noinline)) int fm_engine_run_timed(struct fm_engine_map *run, int
         report = &own;
     }
     fm_engine_compute(run, width, report);
+    run->spread = NULL;
     report->away = 0;
     report->cloud = 0;
     report->dollars = 0;
