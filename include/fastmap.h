@@ -406,7 +406,8 @@ struct fastmap_forecast {
 
 /**
  * Answers for the user where charges are to be confirmed: non-zero is yes. Called by a thread of the library
- * while the map goes on; it may take its time, and must not call fastmap.
+ * while the map goes on; it may take its time, and must not call fastmap. Under MPI on rank 0, whichever rank
+ * talks to the service.
  */
 typedef int fastmap_confirm_func(const struct fastmap_forecast *estimate, void *context);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A program for tests/cloud.sh: cloud_map N MILLISECONDS maps N elements that keep a processor busy for so
- * long, with inputs and a shared block, by the settings of the environment. The outputs go to standard
- * output as they lie in memory; standard error gets the share of the cloud and what it cost.
+ * A program for tests/cloud.sh: cloud_map N MILLISECONDS [yes|no] maps N elements that keep a processor
+ * busy for so long, with inputs and a shared block, by the settings of the environment. The outputs go to
+ * standard output as they lie in memory; standard error gets the share of the cloud and what it cost. With
+ * yes or no a callback answers so where charges are to be confirmed, and how often it did is told, too.
  */
 #include <fastmap.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define SHARED 1000
@@ -39,6 +41,17 @@ static int element(const void *in, void *out, const void *shared)
     return 0;
 }
 
+static int asked;
+
+static int answer(const struct fastmap_forecast *estimate, void *context)
+{
+    asked++;
+    if (!(estimate->dollars > 0 && estimate->balance > estimate->dollars_most &&
+          estimate->local_seconds > estimate->adaptive_seconds && estimate->cloud > 0))
+        fprintf(stderr, "the estimate is wrong\n");
+    return strcmp(context, "yes") == 0;
+}
+
 int main(int argc, char **argv)
 {
     const size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
@@ -47,6 +60,9 @@ int main(int argc, char **argv)
     double *out = calloc(n, sizeof *out);
     struct fastmap_report report = FASTMAP_REPORT();
     milliseconds = argc > 2 ? strtod(argv[2], NULL) : 1;
+    if (argc > 3 &&
+        fastmap_global_init(&FASTMAP_CONFIG(.confirm = answer, .confirm_context = argv[3])) != 0)
+        return 1;
     for (size_t i = 0; i < SHARED; i++)
         table[i] = 1.0 / (double)(i + 1);
     for (size_t i = 0; in != NULL && i < n; i++)
@@ -58,8 +74,9 @@ int main(int argc, char **argv)
     if (rc != 0)
         fprintf(stderr, "%s\n", fastmap_last_error());
     fwrite(out, sizeof *out, n, stdout);
-    fprintf(stderr, "cloud=%zu of=%zu away=%zu ranks=%d dollars=%.9f seconds=%.2f\n", report.cloud,
-            report.elements, report.away, report.ranks, report.dollars, report.seconds);
+    fprintf(stderr, "cloud=%zu of=%zu away=%zu ranks=%d dollars=%.9f seconds=%.2f asked=%d\n",
+            report.cloud, report.elements, report.away, report.ranks, report.dollars,
+            report.seconds, asked);
     free(in);
     free(out);
     return rc != 0 || fastmap_global_finalize() != 0;

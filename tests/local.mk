@@ -7,7 +7,7 @@
 
 c_tests = tests/test_base tests/test_settings tests/test_wire_worker $(fuzz_tests) tests/test_sched tests/test_ranks \
     tests/test_topology tests/test_map tests/test_local tests/test_stress tests/test_process tests/test_progress \
-    tests/test_align tests/test_cloud_rank tests/test_module
+    tests/test_align tests/test_cloud_rank tests/test_question tests/test_module
 fuzz_tests = tests/fuzz/test_fuzz_settings tests/fuzz/test_fuzz_worker
 fortran_tests = tests/test_fortran
 # Of fastmapd, on its parts.
@@ -63,6 +63,7 @@ tests_test_stress_LDADD = $(test_public) -lm
 tests_test_process_LDADD = $(test_public) -lm
 tests_test_cloud_rank_SOURCES = tests/test_cloud_rank.c tests/stand_in_cloud.c tests/stand_in_cloud.h
 tests_test_cloud_rank_LDADD = $(test_internal)
+tests_test_question_LDADD = $(test_internal)
 tests_test_progress_LDADD = $(test_internal)
 tests_test_align_SOURCES = tests/test_align.c $(align_parts)
 tests_test_align_LDADD = $(test_public) -lm

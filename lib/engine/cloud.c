@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "engine/question.h"
 #include "program/companion.h"
 
 #define ALONE_NS 4e9 /* nothing is computed here before, where the user wants it all in the cloud */
@@ -100,6 +101,7 @@ static void stand_in_for(struct fm_engine_cloud *cloud)
 
 void fm_engine_cloud_consider(struct fm_engine_cloud *cloud)
 {
+    fm_engine_question_tell(cloud);
     if (!fm_engine_gateway_is_here(cloud->world)) {
         fm_engine_gateway_tell(cloud->group);
         return;
@@ -154,6 +156,7 @@ static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
     cloud->raised = 0;
     cloud->returned = 0;
     cloud->done_ticks = 0;
+    cloud->question = (struct fm_engine_question){.number = 0};
     cloud->rated = 0;
     cloud->rate = 0;
     cloud->cost_s = 0;

@@ -9,6 +9,7 @@
  *     courier.c   the thread that carries pieces to the service and answers back
  *     witness.c   an element of each map that is computed here, too, and compared
  *     purse.c     whether it pays: time gained, money, the user's yes
+ *     question.c  where that yes is to be had: on rank 0
  *     reason.c    what was decided and why, for people
  *
  * What waits has not been sent and can be taken back at any time, by the ledger's own rules: so nothing is
@@ -89,6 +90,18 @@ enum fm_engine_cloud_state {
     FM_ENGINE_CLOUD_BROKEN   /* not used any more in this session */
 };
 
+/* About charges: on the rank that talks to the cloud what it asks rank 0, on rank 0 what it is asked. */
+struct fm_engine_question {
+    int number;                      /* of the map's last one; 0: there was none */
+    int answered;                    /* the last one with an answer */
+    bool yes;                        /* that is this, */
+    char why[256];                   /* and why, where it is no */
+    struct fastmap_forecast figures; /* size 0: it is taken back */
+    bool news;                       /* it is to be sent: by rank 0 the answer */
+    bool asking;                     /* rank 0's courier, or it is about to */
+    int from;                        /* who asks rank 0 */
+};
+
 struct fm_engine_cloud {
     struct fm_engine_cloud *next; /* of all in the process */
     bool orphaned;                /* by a fork: its courier runs in another process */
@@ -150,6 +163,7 @@ struct fm_engine_cloud {
     uint64_t rated_from_ticks;
     uint64_t done_ticks;            /* when the service should have computed all that was sent */
     struct fm_engine_reason reason; /* why it takes part, or does not */
+    struct fm_engine_question question;
     /* Money, in nano-dollars. */
     int64_t spent_before; /* by the session's earlier maps in the cloud */
     int64_t settling;     /* by the last one, which the courier settles */
@@ -279,6 +293,9 @@ void fm_engine_pieces_drop(struct fm_engine_cloud *cloud);
 /* The map is over: the courier gives up what it is doing for it, and settles. Waits until it uses nothing of
    the map any more. */
 void fm_engine_courier_part(struct fm_engine_cloud *cloud);
+
+/* Says to the user why the cloud is not used. */
+void fm_engine_courier_warn(const struct fastmap_session *session, const char *why);
 
 /* Ends the courier, once. Without the mutex. */
 void fm_engine_courier_end(struct fm_engine_cloud *cloud);

@@ -106,7 +106,7 @@ static bool ask(bool (*appraise)(void *context, struct fastmap_forecast *to), vo
     return false;
 }
 
-static bool is_asked(const struct fastmap_session *session)
+bool fm_engine_confirm_is_asked(const struct fastmap_session *session)
 {
     const enum fastmap_confirm confirm = session->settings.confirm_charges;
     return confirm == FASTMAP_CONFIRM_ON ||
@@ -130,7 +130,7 @@ bool fm_engine_confirm(const struct fastmap_session *session,
                        bool (*appraise)(void *context, struct fastmap_forecast *to), void *context,
                        const _Atomic bool *give_up, char why[256])
 {
-    if (!is_asked(session))
+    if (!fm_engine_confirm_is_asked(session))
         return true;
     if (session->confirm != NULL)
         return ask_program(session, appraise, context, why);

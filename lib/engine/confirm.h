@@ -8,6 +8,9 @@
 
 #include "engine/engine.h"
 
+/* Whether the session's settings want charges to be confirmed. */
+bool fm_engine_confirm_is_asked(const struct fastmap_session *session);
+
 /* Asks, where the session wants to be asked, while the map goes on; `appraise` gives the estimate as it
    changes, false when it does not pay any more. Without a terminal the answer is no. True: yes. Blocks until
    there is an answer, give_up is set, or there is nothing to ask any more; not from a thread that a map waits

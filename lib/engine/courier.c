@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "engine/cloud.h"
+#include "engine/question.h"
 #include "tier/local/local.h"
 
 #define POLL_S 0.05  /* between looks at whether the map is over; a wake ends a poll at once */
@@ -32,9 +33,9 @@
 #define RATED_WAVES 3    /* and so many spans of each vCPU */
 #define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
 
-static void warn(struct fm_engine_cloud *cloud, const char *why)
+void fm_engine_courier_warn(const struct fastmap_session *session, const char *why)
 {
-    fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
+    fm_base_log(session->settings.verbosity, FASTMAP_VERBOSITY_QUIET,
                 "the cloud is not used: %s; the map goes on without it", why);
 }
 
@@ -231,8 +232,10 @@ static void strip_crash(struct fm_tier_cloud_answer *answer)
 
 static void end_with(struct fm_engine_cloud *cloud, enum fastmap_cloud_use use, const char *why)
 {
+    const bool is_said = use == FASTMAP_CLOUD_DECLINED && cloud->world->is.rank != 0;
     if (!cloud->over) {
-        warn(cloud, why);
+        if (!is_said) /* by rank 0 */
+            fm_engine_courier_warn(cloud->session, why);
         fm_engine_reason_end(cloud, use, why);
         fm_engine_cloud_over(cloud);
     }
@@ -474,6 +477,8 @@ static void *courier_main(void *argument)
     while (!cloud->ending) {
         if (cloud->state == FM_ENGINE_CLOUD_WANTED)
             serve_map(cloud);
+        else if (cloud->question.asking)
+            fm_engine_question_answer(cloud);
         else
             wait_for_map(cloud);
     }
@@ -523,6 +528,7 @@ void fm_engine_courier_call(struct fm_engine_cloud *cloud)
 void fm_engine_courier_part(struct fm_engine_cloud *cloud)
 {
     atomic_store(&cloud->give_up, true);
+    pthread_cond_broadcast(&cloud->changed);
     if (cloud->connection != NULL)
         cloud->tier->wake(cloud->connection);
     while (cloud->preparing || cloud->witness.runs)

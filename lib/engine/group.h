@@ -31,6 +31,14 @@ struct fm_engine_tally {
     struct fastmap_failure failures[FASTMAP_REPORT_FAILURES];
 };
 
+/* What rank 0's settings say of charges, as ranks tell each other. */
+enum { FM_ENGINE_CHARGES_UNKNOWN, FM_ENGINE_CHARGES_ASK, FM_ENGINE_CHARGES_GO };
+
+struct fm_engine_charges {
+    int64_t say;  /* one of these */
+    int64_t most; /* its max_charge, in nano-dollars; below 0: not set */
+};
+
 /* Before each message. All ranks run the same program, so it is sent as it lies in memory. */
 struct fm_engine_header {
     struct fm_sched_message message;
@@ -39,6 +47,7 @@ struct fm_engine_header {
     uint64_t serves;              /* the sender owns nothing, and makes no maps by itself */
     struct fm_engine_tally tally; /* RESULT */
     int64_t spent;                /* in the cloud for this map, as far as known; nano-dollars */
+    struct fm_engine_charges charges;
 };
 
 struct fm_engine_job {
@@ -91,6 +100,7 @@ struct fm_engine_group {
     int workers;            /* most threads that computed */
     size_t stolen;
     int64_t spent; /* in the cloud, by what other ranks say */
+    struct fm_engine_charges charges;
 };
 
 /* Where messages ring, they are looked for without a ring so often. */

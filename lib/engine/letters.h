@@ -13,6 +13,8 @@ enum fm_engine_kind {
     FM_ENGINE_NEED = 64, /* of the shared block; message.code: which part, see blocks.c */
     FM_ENGINE_BLOCK,     /* the answer */
     FM_ENGINE_GATEWAY,   /* message.code: whose turn it is to talk to the cloud, see gateway.c */
+    FM_ENGINE_QUESTION,  /* about charges; message.code: its number, see question.c */
+    FM_ENGINE_ANSWER,    /* to it */
     FM_ENGINE_GOODBYE    /* this rank makes no more maps */
 };
 

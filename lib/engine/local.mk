@@ -39,6 +39,8 @@ fm_sources += \
 	lib/engine/progress.c \
 	lib/engine/progress.h \
 	lib/engine/purse.c \
+	lib/engine/question.c \
+	lib/engine/question.h \
 	lib/engine/ranks.c \
 	lib/engine/ranks.h \
 	lib/engine/reason.c \

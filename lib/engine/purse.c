@@ -13,9 +13,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/cloud.h"
-#include "engine/confirm.h"
 #include "engine/history.h"
 #include "engine/processes.h"
+#include "engine/question.h"
 #include "sched/split.h"
 #include "tier/local/local.h"
 
@@ -218,7 +218,7 @@ static int64_t nano(const struct fm_engine_cloud *cloud, double elements)
 /* What may still be spent by this session. */
 static int64_t left_to_spend(const struct fm_engine_cloud *cloud)
 {
-    const int64_t cap = cloud->session->settings.max_charge;
+    const int64_t cap = fm_engine_question_most(cloud);
     const int64_t balance = cloud->account.balance;
     const int64_t left =
         cap < 0 ? balance : cap - cloud->spent_before - cloud->settling - cloud->spent;
@@ -341,7 +341,7 @@ bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, enum fastmap_cloud_us
         return false;
     }
     *use = FASTMAP_CLOUD_DECLINED;
-    if (!fm_engine_confirm(cloud->session, appraise_now, cloud, &cloud->give_up, why))
+    if (!fm_engine_question_put(cloud, appraise_now, why))
         return false;
     return appraise_now(cloud, &now);
 }

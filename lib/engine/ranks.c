@@ -25,6 +25,7 @@
 #include "engine/letters.h"
 #include "engine/processes.h"
 #include "engine/progress.h"
+#include "engine/question.h"
 #include "tier/local/local.h"
 #include "tier/process/process.h"
 
@@ -195,6 +196,7 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
     group->gauge.n = group->own.work.n;
     group->gauge.begun_ticks = group->begun_ticks;
     atomic_store(&group->gauge.due_s, fm_engine_progress_due(group->session, 0));
+    fm_engine_question_begin(group);
     const bool computes = !fm_engine_cloud_enter(group);
     const int workers = fm_engine_width(group->session);
     if (!fm_sched_ranks_init(&group->sched, &fm_engine_talk_ports, group, world->edges,

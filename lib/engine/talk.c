@@ -14,6 +14,7 @@
 #include "engine/blocks.h"
 #include "engine/cloud.h"
 #include "engine/letters.h"
+#include "engine/question.h"
 #include "tier/local/local.h"
 
 #define LATENCY_NS 30000.0 /* from an ask to the first element, between busy processes */
@@ -74,7 +75,8 @@ static void send(void *context, int rank, const struct fm_sched_message *message
                  const struct fm_sched_run *run)
 {
     struct fm_engine_group *group = context;
-    struct fm_engine_header header = {.message = *message, .terms = group->terms};
+    struct fm_engine_header header = {
+        .message = *message, .terms = group->terms, .charges = group->charges};
     size_t payload_bytes;
     const char *payload = payload_of(group, message, run, &payload_bytes);
     header.spent = fm_engine_gateway_spent(group);
@@ -96,8 +98,8 @@ const struct fm_sched_ports fm_engine_talk_ports = {.send = send,
    to them by a rank that will say something soon. */
 void fm_engine_talk_hello(struct fm_engine_group *group, bool is_soon)
 {
-    const struct fm_engine_header hello = {.message = {.kind = FM_SCHED_ASK},
-                                           .terms = group->terms};
+    const struct fm_engine_header hello = {
+        .message = {.kind = FM_SCHED_ASK}, .terms = group->terms, .charges = group->charges};
     const struct fm_engine_world *world = group->world;
     for (int i = 0; i < world->edge_count; i++) /* the cloud's courier knows */
         if (!is_soon || world->roles[i] != FM_ENGINE_ROLE_CALLS)
@@ -168,10 +170,16 @@ void fm_engine_talk_receive(void *context, int from, char *bytes, size_t size)
         group->sched.now_ns = fm_base_ticks_to_ns(fm_base_ticks() - group->begun_ticks);
         fm_engine_world_know(group->world, from, header.serves != 0);
         group->spent = header.spent > group->spent ? header.spent : group->spent;
+        if (header.charges.say != FM_ENGINE_CHARGES_UNKNOWN)
+            group->charges = header.charges;
         if (header.message.kind == FM_ENGINE_NEED)
             fm_engine_block_answer(group, from, &header);
         else if (header.message.kind == FM_ENGINE_GATEWAY)
             fm_engine_gateway_hear(group, from, header.message.code);
+        else if (header.message.kind == FM_ENGINE_QUESTION ||
+                 header.message.kind == FM_ENGINE_ANSWER)
+            fm_engine_question_hear(group, from, &header, bytes + sizeof header,
+                                    size - sizeof header);
         else if (header.message.kind < FM_ENGINE_NEED)
             receive_sched(group, from, &header, bytes + sizeof header, size - sizeof header);
     }
