@@ -259,6 +259,30 @@ TEST(what_flies_is_late_by_what_is_known_now_and_a_silent_cloud_gets_nothing)
     CHECK_TRUE(!fm_engine_pieces_is_silent(&cloud), "silent although something has come back");
 }
 
+TEST(what_is_late_is_taken_back_where_it_is_computed_here_in_a_moment)
+{
+    struct fm_engine_group group = {.sched.cost_ns = 1e6};
+    struct fm_engine_parcel parcel = {.count = 4};
+    struct fm_engine_piece piece = {.parcel = &parcel,
+                                    .count = 4,
+                                    .id = 1,
+                                    .sent_ticks = fm_base_ticks() - fm_base_ns_to_ticks(0.4e9),
+                                    .expected_ns = 0.3e9,
+                                    .computed_ns = 0.1e9};
+    struct fm_engine_cloud cloud = {
+        .group = &group, .account.round_trip = 0.1, .flying = &piece, .flying_elements = 4};
+    CHECK_TRUE(!fm_engine_pieces_is_overdue(&piece), "given up for lost after 1.3 times");
+    CHECK_TRUE(fm_engine_pieces_can_be_taken(&cloud), "waited for, though 4 ms would do here");
+    group.sched.cost_ns = 50e6; /* one of them may just be long */
+    CHECK_TRUE(!fm_engine_pieces_can_be_taken(&cloud), "a long element begun anew");
+    group.sched.cost_ns = 1e6;
+    piece.expected_ns = 0.39e9; /* by what a scheduler of threads may hold up */
+    CHECK_TRUE(!fm_engine_pieces_can_be_taken(&cloud), "taken back after 10 ms");
+    piece.expected_ns = 0.3e9;
+    piece.given_up = true;
+    CHECK_TRUE(!fm_engine_pieces_can_be_taken(&cloud), "taken twice");
+}
+
 /* ---- Why ---- */
 
 /* What a map of that many elements of that many nanoseconds says of the cloud, and in words. */

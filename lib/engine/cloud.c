@@ -108,6 +108,8 @@ void fm_engine_cloud_consider(struct fm_engine_cloud *cloud)
     }
     if (fm_engine_pieces_late_ns(cloud) > 0)
         stand_in_for(cloud);
+    else if (fm_engine_pieces_can_be_taken(cloud))
+        fm_engine_pieces_turn(cloud);
     else if (should_rise(cloud)) {
         fm_engine_reason_sends(cloud, true);
         fm_engine_cloud_ready(cloud, cloud->worth);

@@ -279,6 +279,9 @@ void fm_engine_pieces_expect(struct fm_engine_cloud *cloud);
 /* Whether nothing has come back since a piece was sent that is late: what is sent now would be late, too. */
 bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud);
 
+/* Whether a piece that flies would be here sooner if it were computed here. */
+bool fm_engine_pieces_can_be_taken(const struct fm_engine_cloud *cloud);
+
 /* For how long the one that is overdue has been away; 0: none is. */
 double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud);
 

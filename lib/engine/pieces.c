@@ -14,6 +14,7 @@
 #define AHEAD 10         /* look-aheads of the scheduler, in latencies */
 #define OVERDUE 2.0      /* times what was expected, and */
 #define OVERDUE_NS 2.5e8 /* so long: then a piece that flies is computed elsewhere */
+#define MOMENT_NS 2.5e7  /* what is late by less may be held up by a processor only */
 
 static int own_rank(const struct fm_engine_cloud *cloud)
 {
@@ -254,6 +255,23 @@ bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece)
     return !piece->given_up && is_late(piece);
 }
 
+/* Computed here in a moment, and late by more than that, and than its elements scatter: to wait on would cost
+   more than to take it back. Not so for long elements: what is late then may be the longest of all. */
+static bool is_cheaper_here(const struct fm_engine_cloud *cloud,
+                            const struct fm_engine_piece *piece)
+{
+    const struct fm_engine_group *group = cloud->group;
+    const double there_ns = piece->computed_ns - cloud->account.round_trip * 1e9;
+    const double scatter = fm_sched_spread_factor(&group->spread, piece->count) - 1;
+    return (double)piece->count * group->sched.cost_ns < MOMENT_NS &&
+           age_ns(piece) > piece->expected_ns + scatter * (there_ns > 0 ? there_ns : 0) + MOMENT_NS;
+}
+
+static bool can_be_taken(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece)
+{
+    return !piece->given_up && (is_late(piece) || is_cheaper_here(cloud, piece));
+}
+
 bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud)
 {
     for (const struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
@@ -271,10 +289,10 @@ void fm_engine_pieces_expect(struct fm_engine_cloud *cloud)
     }
 }
 
-static struct fm_engine_piece *overdue(const struct fm_engine_cloud *cloud)
+static struct fm_engine_piece *to_be_taken(const struct fm_engine_cloud *cloud)
 {
     struct fm_engine_piece *piece = cloud->flying;
-    while (piece != NULL && !fm_engine_pieces_is_overdue(piece))
+    while (piece != NULL && !can_be_taken(cloud, piece))
         piece = piece->next;
     return piece;
 }
@@ -284,7 +302,7 @@ static size_t unbegun(void *context)
     const struct fm_engine_cloud *cloud = context;
     size_t late = 0;
     for (const struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
-        late += fm_engine_pieces_is_overdue(piece) ? piece->count : 0;
+        late += can_be_taken(cloud, piece) ? piece->count : 0;
     return cloud->waiting_elements + late;
 }
 
@@ -302,7 +320,7 @@ static struct fm_engine_piece *overdue_beside(const struct fm_engine_cloud *clou
                                               const struct fm_sched_run *run)
 {
     for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
-        if (piece->parcel->slot == run->job && fm_engine_pieces_is_overdue(piece) &&
+        if (piece->parcel->slot == run->job && can_be_taken(cloud, piece) &&
             (piece->first + piece->count == run->first || run->first + run->count == piece->first))
             return piece;
     return NULL;
@@ -313,7 +331,7 @@ static struct fm_engine_piece *overdue_beside(const struct fm_engine_cloud *clou
 static size_t take_overdue(const struct fm_engine_cloud *cloud, size_t want,
                            struct fm_sched_run *run)
 {
-    struct fm_engine_piece *piece = overdue(cloud);
+    struct fm_engine_piece *piece = to_be_taken(cloud);
     if (piece == NULL)
         return 0;
     *run = (struct fm_sched_run){.job = piece->parcel->slot, .first = piece->first};
@@ -426,9 +444,16 @@ bool fm_engine_pieces_poll(struct fm_engine_group *group)
     return any;
 }
 
+bool fm_engine_pieces_can_be_taken(const struct fm_engine_cloud *cloud)
+{
+    return to_be_taken(cloud) != NULL;
+}
+
 double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud)
 {
-    const struct fm_engine_piece *piece = overdue(cloud);
+    const struct fm_engine_piece *piece = cloud->flying;
+    while (piece != NULL && !fm_engine_pieces_is_overdue(piece))
+        piece = piece->next;
     return piece != NULL ? age_ns(piece) : 0;
 }
 
