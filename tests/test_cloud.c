@@ -631,8 +631,6 @@ TEST(a_service_that_stays_away_ends_the_map_with_a_sentence)
         {.target = "/v1/maps/", .kind = CLOUD_HTML, .status = 502},
         {.target = "/v1/maps/", .kind = CLOUD_REFUSE, .status = 503, .word = "draining"},
     };
-    if (UNDER_TSAN)
-        SKIP("waits for minutes under ThreadSanitizer");
     if (!begin_map(0.4))
         return;
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
