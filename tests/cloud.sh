@@ -14,24 +14,6 @@ start --first_credit 1
 needs_sandbox
 plan 30
 
-# map NAME N MILLISECONDS VARIABLE...: outputs in NAME.out, sentences in NAME.err.
-map() {
-    name=$1 count=$2 cost=$3
-    shift 3
-    env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" \
-        FASTMAP_SECRET="$FASTMAP_TOKEN" FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD "$@" \
-        timeout 120 "$builddir/tests/cloud_map" "$count" "$cost" >"$name.out" 2>"$name.err"
-}
-
-# until_true COMMAND...: waits for it, for ten seconds at most.
-until_true() {
-    tries=0
-    until "$@" || [ $tries -ge 100 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-}
-
 # all_closed, more_spans: what the service has come to.
 all_closed() {
     test "$(grep -c event=map-closed log)" -eq "$(grep -c event=map-opened log)"

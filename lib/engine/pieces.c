@@ -261,10 +261,12 @@ static bool is_cheaper_here(const struct fm_engine_cloud *cloud,
                             const struct fm_engine_piece *piece)
 {
     const struct fm_engine_group *group = cloud->group;
+    const double late_ns = age_ns(piece) - piece->expected_ns - MOMENT_NS;
+    if (late_ns <= 0 || (double)piece->count * group->sched.cost_ns >= MOMENT_NS)
+        return false;
     const double there_ns = piece->computed_ns - cloud->account.round_trip * 1e9;
     const double scatter = fm_sched_spread_factor(&group->spread, piece->count) - 1;
-    return (double)piece->count * group->sched.cost_ns < MOMENT_NS &&
-           age_ns(piece) > piece->expected_ns + scatter * (there_ns > 0 ? there_ns : 0) + MOMENT_NS;
+    return late_ns > scatter * (there_ns > 0 ? there_ns : 0);
 }
 
 static bool can_be_taken(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece)
@@ -289,7 +291,7 @@ void fm_engine_pieces_expect(struct fm_engine_cloud *cloud)
     }
 }
 
-static struct fm_engine_piece *to_be_taken(const struct fm_engine_cloud *cloud)
+static struct fm_engine_piece *first_to_take(const struct fm_engine_cloud *cloud)
 {
     struct fm_engine_piece *piece = cloud->flying;
     while (piece != NULL && !can_be_taken(cloud, piece))
@@ -315,9 +317,9 @@ static struct fm_engine_piece *longest_waiting(const struct fm_engine_cloud *clo
     return longest;
 }
 
-/* One that is overdue and lies before or behind the run. */
-static struct fm_engine_piece *overdue_beside(const struct fm_engine_cloud *cloud,
-                                              const struct fm_sched_run *run)
+/* One that can be taken, too, and lies before or behind the run. */
+static struct fm_engine_piece *one_beside(const struct fm_engine_cloud *cloud,
+                                          const struct fm_sched_run *run)
 {
     for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
         if (piece->parcel->slot == run->job && can_be_taken(cloud, piece) &&
@@ -328,10 +330,10 @@ static struct fm_engine_piece *overdue_beside(const struct fm_engine_cloud *clou
 
 /* Whole pieces that are late to come back, in one run: threads share a run, and spans that were cut for a
    link may have an element each. */
-static size_t take_overdue(const struct fm_engine_cloud *cloud, size_t want,
-                           struct fm_sched_run *run)
+static size_t take_flying(const struct fm_engine_cloud *cloud, size_t want,
+                          struct fm_sched_run *run)
 {
-    struct fm_engine_piece *piece = to_be_taken(cloud);
+    struct fm_engine_piece *piece = first_to_take(cloud);
     if (piece == NULL)
         return 0;
     *run = (struct fm_sched_run){.job = piece->parcel->slot, .first = piece->first};
@@ -339,7 +341,7 @@ static size_t take_overdue(const struct fm_engine_cloud *cloud, size_t want,
         piece->given_up = true;
         run->first = piece->first < run->first ? piece->first : run->first;
         run->count += piece->count;
-    } while (run->count < want && (piece = overdue_beside(cloud, run)) != NULL);
+    } while (run->count < want && (piece = one_beside(cloud, run)) != NULL);
     return run->count;
 }
 
@@ -349,7 +351,7 @@ static size_t take(void *context, size_t want, struct fm_sched_run *run)
     struct fm_engine_cloud *cloud = context;
     struct fm_engine_piece *piece = longest_waiting(cloud);
     if (piece == NULL)
-        return take_overdue(cloud, want, run);
+        return take_flying(cloud, want, run);
     const size_t taken = want < piece->count ? want : piece->count;
     piece->count -= taken;
     cloud->waiting_elements -= taken;
@@ -446,7 +448,7 @@ bool fm_engine_pieces_poll(struct fm_engine_group *group)
 
 bool fm_engine_pieces_can_be_taken(const struct fm_engine_cloud *cloud)
 {
-    return to_be_taken(cloud) != NULL;
+    return first_to_take(cloud) != NULL;
 }
 
 double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud)

@@ -114,3 +114,21 @@ span() {
 balance() {
     call GET /v1/account | word balance
 }
+
+# map NAME N MILLISECONDS VARIABLE...: outputs in NAME.out, sentences in NAME.err.
+map() {
+    name=$1 count=$2 cost=$3
+    shift 3
+    env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" \
+        FASTMAP_SECRET="$FASTMAP_TOKEN" FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD "$@" \
+        timeout 120 "$builddir/tests/cloud_map" "$count" "$cost" >"$name.out" 2>"$name.err"
+}
+
+# until_true COMMAND...: waits for it, for fifteen seconds at most.
+until_true() {
+    tries=0
+    until "$@" || [ $tries -ge 150 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+}
