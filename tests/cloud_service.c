@@ -856,6 +856,7 @@ struct cloud_service *cloud_service_start(cloud_compute *compute_one)
     struct cloud_service *service = calloc(1, sizeof *service);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
+    const int room = CLOUD_UNREAD_MOST / 2; /* the system doubles it */
     snprintf(service->folder, sizeof service->folder, "/tmp/fastmap-cloud-XXXXXX");
     if (mkdtemp(service->folder) == NULL)
         abort();
@@ -870,6 +871,7 @@ struct cloud_service *cloud_service_start(cloud_compute *compute_one)
     pthread_cond_init(&service->idle, NULL);
     memset(service->connections, -1, sizeof service->connections);
     service->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(service->listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     if (bind(service->listener, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(service->listener, 64) != 0)
         abort();

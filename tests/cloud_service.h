@@ -46,6 +46,9 @@ enum cloud_fault_kind {
     CLOUD_SLOW           /* `seconds` later; right otherwise */
 };
 
+/* Bytes that its host takes at most while it reads none: more of them wait at the client. */
+#define CLOUD_UNREAD_MOST (256 << 10)
+
 struct cloud_fault {
     const char *target; /* how the target begins; NULL: all */
     enum cloud_fault_kind kind;

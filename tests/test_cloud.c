@@ -625,7 +625,6 @@ TEST(a_service_that_stays_away_ends_the_map_with_a_sentence)
     static const struct cloud_fault faults[] = {
         {.target = "/v1/maps/", .kind = CLOUD_CUT_HEADERS},
         {.target = "/v1/maps/", .kind = CLOUD_CUT_ANSWER},
-        {.target = "/v1/maps/", .kind = CLOUD_STALL_BODY},
         {.target = "/v1/maps/", .kind = CLOUD_STALL_OUTPUTS},
         {.target = "/v1/maps/", .kind = CLOUD_CUT_OUTPUTS},
         {.target = "/v1/maps/", .kind = CLOUD_HTML, .status = 502},
@@ -643,6 +642,27 @@ TEST(a_service_that_stays_away_ends_the_map_with_a_sentence)
         CHECK_TRUE(!sends(2, 0, 10), "sent after the end");
         next_map();
     }
+    end();
+}
+
+/* As one that is computed would be. A smaller one would be in the buffer of the service's host. */
+TEST(a_span_that_is_not_read_is_not_waited_for)
+{
+    enum { BYTES = 4 * CLOUD_UNREAD_MOST };
+    static char large[BYTES];
+    if (!begin() || !connected(0.4))
+        return;
+    struct fm_tier_cloud_map map = doubles();
+    map.in_size = BYTES;
+    CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
+    cloud_service_fault(service,
+                        (struct cloud_fault){.target = "/v1/maps/", .kind = CLOUD_STALL_BODY});
+    const struct fm_tier_cloud_span span = {1, 0, 1, large, out};
+    CHECK_TRUE(tier->send(cloud, &span), "not sent");
+    const struct fm_tier_cloud_answer answer = awaited();
+    CHECK_TRUE(answer.status == FM_TIER_CLOUD_OVER, "status %d", (int)answer.status);
+    check_sentence(answer.why, cloud_service_url(service));
+    CHECK_TRUE(strstr(answer.why, "does not answer in time") == NULL, "%s", answer.why);
     end();
 }
 

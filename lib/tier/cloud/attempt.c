@@ -3,7 +3,8 @@
  * One attempt at a call: signed, trusted, limited. It is stopped where nothing moves any more: the system's
  * limit for unacknowledged data and its keep-alive probes are for a host that is gone, watch() for a service
  * that has stopped reading or writing. Between a span's last byte up and its answer's first byte down the
- * service computes: there only `seconds` count.
+ * service computes: there only `seconds` count. So that a body which nobody reads does not look like one that
+ * has arrived, the socket takes little that cannot leave yet.
  */
 #include "tier/cloud/attempt.h"
 
@@ -22,6 +23,7 @@
 #define STALL_S 20.0
 #define CONNECT_S 10.0
 #define LIMIT_LEAST_S 2.0
+#define UNSENT_MOST (128 << 10) /* bytes; by default the system takes megabytes */
 
 /* What a service has time for: the patience, but neither too short for a busy one nor too long to notice. */
 static double limit_s(const struct fm_cloud_line *line, double most)
@@ -51,15 +53,17 @@ static int on_socket(void *context, curl_socket_t fd, curlsocktype purpose)
     const struct fm_cloud_line *line = context;
     const int idle = 10, between = 5, probes = 3;
     const unsigned unacknowledged = (unsigned)(limit_s(line, STALL_S) * 1e3);
-    const int on = 1;
+    const int on = 1, unsent = UNSENT_MOST;
     (void)purpose;
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between, sizeof between);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged, sizeof unacknowledged);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     return CURL_SOCKOPT_OK;
 }
+
 static bool add_header(struct fm_cloud_call *call, const char *name, const char *value)
 {
     char header[FM_SERVICE_HEX_BYTES + FM_SERVICE_ID_BYTES + 64];
