@@ -73,6 +73,7 @@ struct cloud_service {
     uint64_t end_computed;
     int end_signal;
     unsigned rate; /* above 0: packs */
+    bool trails;
 
     struct blob blobs[BLOBS_MOST];
     size_t blob_count;
@@ -299,12 +300,12 @@ static struct answer on_account(struct cloud_service *service)
     service->counts.accounts++;
     return (struct answer){
         .status = 200,
-        .json = json_pack("{so*, ss, sI, si, sI, si, s{si, si, si, si, si, si, si, si}}",
-                          "encodings", encodings, "account", "physics", "balance",
-                          (json_int_t)(BALANCE - service->spent), "held", 0, "price",
-                          (json_int_t)PRICE, "vcpus", 4, "limits", "span_bytes", 1 << 24,
-                          "spans_in_flight", 8, "blob_bytes", 1 << 30, "part_bytes", 1 << 20,
-                          "hold_least", 1, "skew_s", 60, "idle_s", 120, "span_s", 20)};
+        .json = json_pack("{so*, so*, ss, sI, si, sI, si, s{si, si, si, si, si, si, si, si}}",
+                          "encodings", encodings, "trail", service->trails ? json_true() : NULL,
+                          "account", "physics", "balance", (json_int_t)(BALANCE - service->spent),
+                          "held", 0, "price", (json_int_t)PRICE, "vcpus", 4, "limits", "span_bytes",
+                          1 << 24, "spans_in_flight", 8, "blob_bytes", 1 << 30, "part_bytes",
+                          1 << 20, "hold_least", 1, "skew_s", 60, "idle_s", 120, "span_s", 20)};
 }
 
 static struct blob *find_blob(struct cloud_service *service, const char *digest)
@@ -947,6 +948,11 @@ void cloud_service_cost(struct cloud_service *service, uint64_t element_ns)
 void cloud_service_pack(struct cloud_service *service, unsigned rate)
 {
     service->rate = rate;
+}
+
+void cloud_service_trail(struct cloud_service *service)
+{
+    service->trails = true;
 }
 
 void cloud_service_forget(struct cloud_service *service)

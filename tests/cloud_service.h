@@ -98,6 +98,9 @@ void cloud_service_cost(struct cloud_service *service, uint64_t element_ns);
    second; 0: as at first, neither. */
 void cloud_service_pack(struct cloud_service *service, unsigned rate);
 
+/* From the next account call on, maps may have trails. */
+void cloud_service_trail(struct cloud_service *service);
+
 /* Forgets programs and blobs, or the map. */
 void cloud_service_forget(struct cloud_service *service);
 

@@ -5,9 +5,10 @@
 #   Shell tests are tests/NAME.sh on tap.sh. Those that look at what is installed are left out of
 #   check-san and check-tsan.
 
-c_tests = tests/test_base tests/test_settings tests/test_wire_worker $(fuzz_tests) tests/test_sched tests/test_ranks \
-    tests/test_topology tests/test_map tests/test_local tests/test_stress tests/test_process tests/test_progress \
-    tests/test_align tests/test_cloud_rank tests/test_question tests/test_module
+c_tests = tests/test_base tests/test_settings tests/test_wire_worker tests/test_worker $(fuzz_tests) \
+    tests/test_sched tests/test_ranks tests/test_topology tests/test_map tests/test_local tests/test_stress \
+    tests/test_process tests/test_progress tests/test_align tests/test_cloud_rank tests/test_question \
+    tests/test_module
 fuzz_tests = tests/fuzz/test_fuzz_settings tests/fuzz/test_fuzz_worker
 fortran_tests = tests/test_fortran
 # Of fastmapd, on its parts.
@@ -48,6 +49,7 @@ tests_fastmapd_fastmapd_fake_LDFLAGS = $(fastmapd_ldflags)
 tests_test_topology_LDADD = $(test_internal) -lm
 tests_test_topology_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_test_wire_worker_LDADD = $(test_internal)
+tests_test_worker_LDADD = $(test_internal)
 # A fuzz target is tests/fuzz/fuzz_NAME.c; the test runs it on its corpus.
 fuzz_replay = tests/fuzz/test_fuzz_replay.c tests/fuzz/fuzz.h
 tests_fuzz_test_fuzz_settings_SOURCES = $(fuzz_replay) tests/fuzz/fuzz_settings.c

@@ -17,6 +17,7 @@
 #include "service/token.h"
 #include "test.h"
 #include "tier/cloud.h"
+#include "wire/worker.h"
 
 #define COUNT 100
 #define BUDGET 1000000
@@ -502,6 +503,30 @@ TEST(what_a_worker_needs_of_the_callers_state_goes_along)
     CHECK_CONTAINS(opening, "\"budget\":1000000");
     CHECK_CONTAINS(opening, "\"features\":[\"");
     CHECK_TRUE(strstr(opening, "HOME") == NULL, "%s", opening);
+    end();
+}
+
+TEST(trails_are_asked_for_where_the_service_has_them)
+{
+    struct fm_tier_cloud_map map = doubles();
+    map.in_size = map.out_size = sizeof(double) + FM_WIRE_WORKER_TRAIL_BYTES;
+    if (!begin() || !connected(2))
+        return;
+    CHECK_TRUE(!account.trail, "a service that says nothing of them has trails");
+    CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
+    CHECK_TRUE(strstr(cloud_service_opening(service), "trail") == NULL, "%s",
+               cloud_service_opening(service));
+    CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
+    cloud_service_trail(service);
+    CHECK_TRUE(tier->account(cloud, &account, why) && account.trail, "no trails: %s", why);
+    map.trail = true; /* another map, though its elements are as large */
+    map.resting_most = map.budget;
+    CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
+    CHECK_CONTAINS(cloud_service_opening(service), "\"trail\":true");
+    CHECK_EQ_INT((int)cloud_service_counts(service).opens, 2);
+    CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
+    CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
+    CHECK_EQ_INT((int)cloud_service_counts(service).opens, 2);
     end();
 }
 

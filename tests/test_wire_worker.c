@@ -200,6 +200,41 @@ TEST(wrong_contents_are_refused_by_name)
     refused(&result, FM_WIRE_WORKER_HEADER + 39, 0xff, "length");
 }
 
+TEST(elements_with_trails_are_not_smaller_than_these_and_not_of_a_block)
+{
+    const size_t sizes_at = FM_WIRE_WORKER_HEADER + 2 * 8, kind_at = FM_WIRE_WORKER_HEADER + 5 * 8;
+    struct fm_wire_worker_frame got, load = a_load("/m");
+    load.is.load.kind = FM_WIRE_WORKER_FUNC;
+    load.is.load.flags = FM_WIRE_WORKER_STOP | FM_WIRE_WORKER_TRAIL;
+    load.is.load.in_size = load.is.load.out_size = FM_WIRE_WORKER_TRAIL_BYTES;
+    CHECK_EQ_STR(decoded(encoded(&load), &got), "");
+    CHECK_EQ_INT(got.is.load.flags, FM_WIRE_WORKER_STOP | FM_WIRE_WORKER_TRAIL);
+    refused(&load, sizes_at, FM_WIRE_WORKER_TRAIL_BYTES - 1, "trails");
+    refused(&load, sizes_at + 8, 0, "trails");
+    refused(&load, kind_at, FM_WIRE_WORKER_BLOCK, "trails");
+    refused(&load, kind_at + 4, 2 * FM_WIRE_WORKER_TRAIL, "flags");
+}
+
+TEST(elements_with_trails_are_aligned_as_without)
+{
+    static const struct {
+        unsigned bytes, with_trail;
+    } rows[] = {{0, 16},  {1, 17},  {4, 20},   {8, 24},   {12, 28},   {16, 32},     {24, 40},
+                {32, 64}, {48, 64}, {64, 128}, {96, 128}, {128, 192}, {4096, 4160}, {4100, 4116}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        CHECK_EQ_SIZE(fm_wire_worker_trail_size(rows[i].bytes), rows[i].with_trail);
+}
+
+TEST(a_trail_is_these_bytes)
+{
+    const uint8_t golden[FM_WIRE_WORKER_TRAIL_BYTES] = {8, 7, 6, 5, 4, 3, 2, 1};
+    memset(bytes, 0xee, sizeof bytes);
+    fm_wire_worker_trail_put(bytes, 0x0102030405060708);
+    CHECK_EQ_MEM(bytes, golden, sizeof golden);
+    CHECK_EQ_SIZE(bytes[sizeof golden], 0xee);
+    CHECK_EQ_SIZE(fm_wire_worker_trail_get(bytes), 0x0102030405060708);
+}
+
 TEST(a_refused_frame_leaves_the_struct_untouched)
 {
     struct fm_wire_worker_frame got;

@@ -98,13 +98,13 @@ void fmd_call_account(struct fmd_request *request)
         return;
     }
     fmd_answer_json(&request->answer, 200,
-                    json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:I, s:o}", "account",
-                              request->token.name, "balance", (json_int_t)standing.balance, "held",
-                              (json_int_t)standing.held, "price",
-                              (json_int_t)service->config->price, "vcpus",
+                    json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:I, s:o, s:b}",
+                              "account", request->token.name, "balance",
+                              (json_int_t)standing.balance, "held", (json_int_t)standing.held,
+                              "price", (json_int_t)service->config->price, "vcpus",
                               (json_int_t)fmd_call_vcpus(request), "day_limit",
                               day_limit < 0 ? json_null() : json_integer(day_limit), "day_spent",
                               (json_int_t)standing.day_spent, "limits", limits_of(service->config),
                               "cpu", cpu(), "page_bytes", (json_int_t)sysconf(_SC_PAGESIZE),
-                              "encodings", encodings()));
+                              "encodings", encodings(), "trail", true));
 }

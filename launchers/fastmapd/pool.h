@@ -93,6 +93,7 @@ struct fmd_pool_terms {
     uint64_t offset;
     bool block; /* a function of a block */
     bool stop;  /* the first failure ends its span */
+    bool trail; /* elements have trails, as in LOAD, which their sizes count */
     uint64_t in_size, out_size;
     int shared_fd;         /* of the shared block, opened for reading; the pool duplicates it */
     uint64_t shared_bytes; /* 0: none */

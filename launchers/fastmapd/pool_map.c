@@ -85,7 +85,8 @@ static int take_terms(struct fmd_map *map, const struct fmd_pool_terms *terms)
                                          .shared_size = terms->shared_bytes,
                                          .kind = terms->block ? FM_WIRE_WORKER_BLOCK
                                                               : FM_WIRE_WORKER_FUNC,
-                                         .flags = terms->stop ? FM_WIRE_WORKER_STOP : 0,
+                                         .flags = (terms->stop ? FM_WIRE_WORKER_STOP : 0) |
+                                                  (terms->trail ? FM_WIRE_WORKER_TRAIL : 0),
                                          .fenv_bytes = terms->fenv != NULL ? terms->fenv_bytes : 0,
                                          .path = map->path};
     if (terms->fenv != NULL)

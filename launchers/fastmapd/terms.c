@@ -114,6 +114,12 @@ static bool take_stop(const json_t *value, struct fmd_terms *terms)
     return json_is_boolean(value);
 }
 
+static bool take_trail(const json_t *value, struct fmd_terms *terms)
+{
+    terms->pool.trail = json_is_true(value);
+    return json_is_boolean(value);
+}
+
 static bool take_floating_point(const json_t *value, struct fmd_terms *terms)
 {
     const char *text = text_of(value, 2 * sizeof terms->fenv);
@@ -194,6 +200,7 @@ static const struct {
     {"vcpus", true, take_vcpus, "a number from 1 on"},
     {"budget", true, take_budget, "nano-dollars, above 0"},
     {"stop", false, take_stop, "true or false"},
+    {"trail", false, take_trail, "true or false"},
     {"floating_point", false, take_floating_point, "up to 32 bytes in hexadecimal"},
     {"stack_bytes", false, take_stack, "a number of bytes"},
     {"variables", false, take_variables, "an object of texts"},
@@ -233,6 +240,20 @@ static bool take_all(struct fmd_terms *terms, char sentence[FMD_TERMS_SENTENCE])
     return true;
 }
 
+static bool fits_trail(const struct fmd_terms *terms, char sentence[FMD_TERMS_SENTENCE])
+{
+    const struct fmd_pool_terms *pool = &terms->pool;
+    if (!pool->trail)
+        return true;
+    if (pool->block)
+        return refuse(sentence, "trail", "must be ", "false for a function of a block");
+    if (pool->in_size < FM_WIRE_WORKER_TRAIL_BYTES)
+        return refuse(sentence, "in_size", "must be ", "16 at least, with a trail");
+    if (pool->out_size < FM_WIRE_WORKER_TRAIL_BYTES)
+        return refuse(sentence, "out_size", "must be ", "16 at least, with a trail");
+    return true;
+}
+
 bool fmd_terms_parse(const char *text, size_t length, struct fmd_terms *terms,
                      char sentence[FMD_TERMS_SENTENCE])
 {
@@ -240,7 +261,7 @@ bool fmd_terms_parse(const char *text, size_t length, struct fmd_terms *terms,
     *terms = (struct fmd_terms){.pool.shared_fd = -1};
     terms->json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (json_is_object(terms->json))
-        return take_all(terms, sentence);
+        return take_all(terms, sentence) && fits_trail(terms, sentence);
     snprintf(sentence, FMD_TERMS_SENTENCE, "the body is no JSON object: line %d: %.100s",
              error.line, error.text);
     return false;

@@ -4,6 +4,8 @@
  * like any others, in one thread, with the span's first index as the base of their frame: so fastmap_index()
  * and maps inside elements are what they are elsewhere. What differs is noted by a function that wraps the
  * user's: the element's index in the control page, which survives a crash, and failures in the answer.
+ * Elements with trails may come in any order: each is a map of its own, with its index as the base. What is
+ * noted of them is where they stand in the span.
  *
  * What cannot be done as told (a module that does not load, a span outside the arena) is the answer to the
  * next span, so that every span has exactly one answer. What is no sound frame ends the worker: the host is
@@ -56,7 +58,8 @@ static struct {
     char refusal[FM_WIRE_WORKER_SENTENCE]; /* why spans cannot be computed; "": they can */
     /* Of the span that is being computed: */
     struct fm_local_frame *frame;
-    uint64_t next; /* index of the next element */
+    uint64_t next;  /* index of the next element, or with trails first + its place in the span */
+    uint64_t ticks; /* that the last element with a trail took */
 } worker;
 
 bool fm_engine_worker_serves(void)
@@ -118,6 +121,15 @@ static int run_func(const void *in, void *out, const void *shared)
     return 0;
 }
 
+/* The function's own time, without that of the map of one. */
+static int run_timed(const void *in, void *out, const void *shared)
+{
+    const uint64_t begun = fm_base_ticks();
+    (void)run_func(in, out, shared);
+    worker.ticks = fm_base_ticks() - begun;
+    return 0;
+}
+
 static int run_block(const void *in, void *out, size_t first, size_t count, const void *shared)
 {
     begin(first, count);
@@ -167,13 +179,57 @@ static void close_page(struct fm_wire_worker_result *result)
     memcpy(result->failures, control->failures, result->listed * sizeof *result->failures);
 }
 
-/* False: no memory. */
-static bool compute(const struct fm_wire_worker_span *span, struct fm_wire_worker_result *result)
+/* The element whose input is at `in`, with trails behind the sizes that `work` says. False: no memory. */
+static bool compute_one(struct fastmap_map *work, struct fm_engine_map *run, const uint8_t *in,
+                        uint8_t *out)
+{
+    const uint64_t index = fm_wire_worker_trail_get(in + work->in_size);
+    work->in = work->in_size > 0 ? in : NULL;
+    work->out = work->out_size > 0 ? out : NULL;
+    worker.frame = fm_local_open(work, (size_t)index, 1, run, 0);
+    if (worker.frame == NULL)
+        return false;
+    fm_local_complete(worker.frame);
+    fm_local_finish(worker.frame, NULL);
+    fm_wire_worker_trail_put(out + work->out_size, (uint64_t)fm_base_ticks_to_ns(worker.ticks));
+    return true;
+}
+
+/* A map of one cannot skip what comes after it. */
+static bool is_stopped(void)
+{
+    return (worker.load.flags & FM_WIRE_WORKER_STOP) != 0 &&
+           atomic_load_explicit(&fm_program_crash_control->failed, memory_order_relaxed) > 0;
+}
+
+static bool compute_trailed(const struct fm_wire_worker_span *span,
+                            struct fm_wire_worker_result *result)
+{
+    struct fastmap_map work = work_of(span);
+    struct fm_engine_map run = {.session = worker.session, .map = &work};
+    const uint8_t *in = work.in;
+    uint8_t *out = work.out;
+    bool good = true;
+    work.n = 1;
+    work.func = run_timed;
+    work.in_size -= FM_WIRE_WORKER_TRAIL_BYTES;
+    work.out_size -= FM_WIRE_WORKER_TRAIL_BYTES;
+    open_page(span);
+    for (uint64_t i = 0; good && i < span->count && !is_stopped(); i++) {
+        good =
+            compute_one(&work, &run, in + i * worker.load.in_size, out + i * worker.load.out_size);
+        result->computed++;
+    }
+    close_page(result);
+    return good;
+}
+
+static bool compute_row(const struct fm_wire_worker_span *span,
+                        struct fm_wire_worker_result *result)
 {
     struct fm_local_result local;
     const struct fastmap_map work = work_of(span);
     struct fm_engine_map run = {.session = worker.session, .map = &work};
-    worker.next = span->first;
     worker.frame = fm_local_open(&work, (size_t)span->first, 1, &run, 0);
     if (worker.frame == NULL)
         return false;
@@ -183,6 +239,14 @@ static bool compute(const struct fm_wire_worker_span *span, struct fm_wire_worke
     fm_local_finish(worker.frame, &local);
     result->computed = span->count - local.skipped;
     return true;
+}
+
+/* False: no memory. */
+static bool compute(const struct fm_wire_worker_span *span, struct fm_wire_worker_result *result)
+{
+    worker.next = span->first;
+    return (worker.load.flags & FM_WIRE_WORKER_TRAIL) != 0 ? compute_trailed(span, result)
+                                                           : compute_row(span, result);
 }
 
 /* In the map's floating-point environment; the flags that elements raise are part of the answer. */

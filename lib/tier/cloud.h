@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FM_TIER_CLOUD_VERSION 2
+#define FM_TIER_CLOUD_VERSION 3
 #define FM_TIER_CLOUD_WHY 256
 
 /* Where the service is and who we are. Strings belong to the caller and last until disconnect(). */
@@ -46,6 +46,7 @@ struct fm_tier_cloud_account {
     double round_trip;  /* of a small call on an open connection */
     bool unreachable;   /* connect() alone, where it fails: since nobody answers there */
     int64_t hold_least; /* the least budget that the service takes; not a charge */
+    bool trail;         /* maps may have trails */
 };
 
 /* What a map needs. */
@@ -53,7 +54,10 @@ struct fm_tier_cloud_map {
     const void *function; /* where its code is in this process */
     bool is_block;
     bool stop; /* the first element that fails ends its span */
-    size_t in_size;
+    /* Elements come in any order, with trails (wire/worker.h): inputs end in their indices, outputs in the
+       time that they took. Only where the account says that they may, and not of blocks. */
+    bool trail;
+    size_t in_size; /* of an element; fm_wire_worker_trail_size() of its own where it has a trail */
     size_t out_size;
     const void *shared; /* NULL: none; stays until close() */
     size_t shared_size;
@@ -76,8 +80,8 @@ struct fm_tier_cloud_grant {
 
 /* Elements of the map. Inputs and outputs stay the caller's and in place until the span is answered. */
 struct fm_tier_cloud_span {
-    uint64_t id; /* different for every span of the map */
-    uint64_t first;
+    uint64_t id;    /* different for every span of the map */
+    uint64_t first; /* index of the first; with trails any number: failures count from it */
     size_t count;
     const void *in;
     void *out;

@@ -15,6 +15,7 @@ _Static_assert(sizeof(struct fm_wire_worker_control) <= FM_WIRE_WORKER_CONTROL, 
 
 #define MAGIC 0x574d4146u /* "FAMW" */
 #define FAILURE_BYTES 20
+#define ALIGNED_MOST 64u /* a power of two */
 
 struct field {
     size_t at;    /* in the struct */
@@ -215,17 +216,28 @@ static const char *check_text(const struct layout *layout, const uint8_t *text, 
                                                       : "its text does not end where it should";
 }
 
+static const char *check_load(const struct fm_wire_worker_load *load)
+{
+    if (load->kind > FM_WIRE_WORKER_BLOCK)
+        return "its kind of function is unknown";
+    if ((load->flags & ~(FM_WIRE_WORKER_STOP | FM_WIRE_WORKER_TRAIL)) != 0)
+        return "it has unknown flags";
+    if (load->fenv_bytes > FM_WIRE_WORKER_FENV)
+        return "its floating-point environment is too long";
+    if ((load->flags & FM_WIRE_WORKER_TRAIL) == 0)
+        return NULL;
+    if (load->kind == FM_WIRE_WORKER_BLOCK)
+        return "elements of a block have no trails";
+    return load->in_size >= FM_WIRE_WORKER_TRAIL_BYTES &&
+                   load->out_size >= FM_WIRE_WORKER_TRAIL_BYTES
+               ? NULL
+               : "its elements are smaller than their trails";
+}
+
 static const char *check_values(const struct fm_wire_worker_frame *frame)
 {
-    const struct fm_wire_worker_load *load = &frame->is.load;
-    if (frame->type == FM_WIRE_WORKER_LOAD) {
-        if (load->kind > FM_WIRE_WORKER_BLOCK)
-            return "its kind of function is unknown";
-        if (load->flags > FM_WIRE_WORKER_STOP)
-            return "it has unknown flags";
-        if (load->fenv_bytes > FM_WIRE_WORKER_FENV)
-            return "its floating-point environment is too long";
-    }
+    if (frame->type == FM_WIRE_WORKER_LOAD)
+        return check_load(&frame->is.load);
     if (frame->type == FM_WIRE_WORKER_ERROR && frame->is.error.end > FM_WIRE_WORKER_EXIT)
         return "it is an end of an unknown kind";
     return NULL;
@@ -260,6 +272,27 @@ const char *fm_wire_worker_decode(const uint8_t *bytes, size_t size,
         return wrong;
     *frame = found;
     return NULL;
+}
+
+/* ---- Trails ---- */
+
+uint64_t fm_wire_worker_trail_size(uint64_t bytes)
+{
+    const uint64_t most = ALIGNED_MOST;
+    const uint64_t by = (bytes | most) & (~(bytes | most) + 1); /* its lowest bit */
+    return bytes > 0 ? (bytes + FM_WIRE_WORKER_TRAIL_BYTES + by - 1) / by * by
+                     : FM_WIRE_WORKER_TRAIL_BYTES;
+}
+
+void fm_wire_worker_trail_put(uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES], uint64_t value)
+{
+    fm_wire_put(trail, value, 8);
+    fm_wire_put(trail + 8, 0, 8);
+}
+
+uint64_t fm_wire_worker_trail_get(const uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES])
+{
+    return fm_wire_get(trail, 8);
 }
 
 /* ---- What fits what ---- */

@@ -43,7 +43,14 @@ struct fm_wire_worker_hello {
 
 enum fm_wire_worker_kind { FM_WIRE_WORKER_FUNC = 0, FM_WIRE_WORKER_BLOCK = 1 };
 
-#define FM_WIRE_WORKER_STOP 1u /* flag of LOAD: an element that fails ends its span */
+/* Flags of LOAD. */
+#define FM_WIRE_WORKER_STOP 1u  /* an element that fails ends its span */
+#define FM_WIRE_WORKER_TRAIL 2u /* elements have trails: of functions of one element only */
+
+/* With TRAIL, spans hold any elements in any order, and the last so many bytes of each in_size and each
+   out_size are a trail. That of an input is its element's index, that of an output the nanoseconds that it
+   took, as u64; then zeros. */
+#define FM_WIRE_WORKER_TRAIL_BYTES 16
 
 /* Host to worker: a function and what its elements look like. With shared_size > 0 it carries a descriptor
    of that many bytes of shared memory. It replaces the map that was loaded before. */
@@ -71,7 +78,7 @@ struct fm_wire_worker_arena {
 struct fm_wire_worker_span {
     uint64_t span; /* a name for it */
     uint64_t map;
-    uint64_t first;
+    uint64_t first; /* with trails only what answers and the control page count from */
     uint64_t count;
     uint64_t in_offset;
     uint64_t out_offset;
@@ -132,6 +139,14 @@ size_t fm_wire_worker_encode(const struct fm_wire_worker_frame *frame, uint8_t *
    what is wrong with it, and *frame is untouched. */
 const char *fm_wire_worker_decode(const uint8_t *bytes, size_t size,
                                   struct fm_wire_worker_frame *frame);
+
+/* The in_size, or out_size, of elements of so many bytes with trails: there may be more bytes in between, so
+   that elements in a row are aligned as they were without, up to a cache line. */
+uint64_t fm_wire_worker_trail_size(uint64_t bytes);
+
+/* What a trail holds. */
+void fm_wire_worker_trail_put(uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES], uint64_t value);
+uint64_t fm_wire_worker_trail_get(const uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES]);
 
 /* For the host: what a RESULT or ERROR claims that cannot be true of the span it was asked for; NULL: it can
    be. `stops`: the map was loaded with STOP. */

@@ -205,18 +205,29 @@ void cage_set_more(uint64_t cpu_ns)
     atomic_store(&more_ns, cpu_ns);
 }
 
-void cage_commit(struct fmd_map *map, uint64_t first, uint64_t count, const char *in,
-                 uint64_t cpu_ns, struct cage_outcome *outcome)
+void *cage_reserve(struct fmd_map *map, uint64_t first, uint64_t count,
+                   struct cage_outcome *outcome)
 {
     memset(outcome, 0, sizeof *outcome);
     outcome->span = fmd_span_reserve(map, first, count);
     if (!CHECK_TRUE(outcome->span != NULL, "no memory for a span"))
         abort();
-    char *inputs = fmd_span_in(outcome->span);
+    return fmd_span_in(outcome->span);
+}
+
+void cage_commit_filled(uint64_t cpu_ns, struct cage_outcome *outcome)
+{
+    fmd_span_commit(outcome->span, cpu_ns, more, done, outcome);
+}
+
+void cage_commit(struct fmd_map *map, uint64_t first, uint64_t count, const char *in,
+                 uint64_t cpu_ns, struct cage_outcome *outcome)
+{
+    char *inputs = cage_reserve(map, first, count, outcome);
     memset(inputs, 0, count * CAGE_IN);
     for (uint64_t i = 0; i < count; i++)
         snprintf(inputs + i * CAGE_IN, CAGE_IN, "%s", in);
-    fmd_span_commit(outcome->span, cpu_ns, more, done, outcome);
+    cage_commit_filled(cpu_ns, outcome);
 }
 
 bool cage_is_done(const struct cage_outcome *outcome)

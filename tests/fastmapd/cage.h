@@ -55,6 +55,11 @@ void cage_commit(struct fmd_map *map, uint64_t first, uint64_t count, const char
 void cage_wait(struct cage_outcome *outcome);
 bool cage_is_done(const struct cage_outcome *outcome);
 
+/* The same in two steps: the inputs' memory, which the caller fills, and the rest. */
+void *cage_reserve(struct fmd_map *map, uint64_t first, uint64_t count,
+                   struct cage_outcome *outcome);
+void cage_commit_filled(uint64_t cpu_ns, struct cage_outcome *outcome);
+
 /* CPU time that the next span which asks for more is granted, once. */
 void cage_set_more(uint64_t cpu_ns);
 

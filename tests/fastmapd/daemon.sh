@@ -10,7 +10,7 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
 needs curl openssl
-plan 64
+plan 67
 cd "$tap_scratch" || exit 1
 
 # ---- A fresh machine ------------------------------------------------------------------------------------
@@ -111,6 +111,22 @@ open_map 1 900000
 expect_text "all its maps together have no more vCPUs" "$(word error <map.json)" maps
 map=$limited
 call DELETE "/v1/maps/$map" >closed.json
+# trailed KIND IN_SIZE: what comes of opening a map with trails; the answer in ./map.json.
+trailed() {
+    sed "s/\"key\": \"[^\"]*/\"key\": \"$(openssl rand -hex 16)/; s/\"element\"/\"$1\"/; s/\"in_size\": 8/\"in_size\": $2/
+        s/\"out_size\": 8/\"out_size\": 24/; s/}\$/, \"trail\": true}/" terms.json >trailed.json
+    call POST /v1/maps trailed.json >map.json
+    word sentence <map.json
+}
+expect_text "elements smaller than their trails are refused" "$(trailed element 8)" \
+    "the member in_size must be 16 at least"
+expect_text "a block has no trails" "$(trailed block 24)" "the member trail must be false for a function of a block"
+trailed element 24
+map=$(word map <map.json)
+u64 1 5 0 1 6 0 >inputs
+expect_text "a map with trails takes inputs that end in them" "$(span 1 2 | cut -d' ' -f1-3)" "span=1 status=done computed=2"
+call DELETE "/v1/maps/$map" >closed.json
+map=$limited
 use "$keep"
 expect_text "another account's map is not there" "$(refusal GET "/v1/maps/$map")" "404 map"
 before=$(balance)

@@ -56,6 +56,37 @@ TEST(the_index_is_the_maps_own)
     CHECK_EQ_STR(outcome.out, "123456789");
 }
 
+TEST(elements_with_trails_have_the_indices_of_these_and_tell_their_time)
+{
+    enum { TRAIL = FM_WIRE_WORKER_TRAIL_BYTES, COUNT = 3 };
+    static const char *const indices[COUNT] = {"40", "7", "123456789"};
+    struct cage_outcome outcome;
+    struct fmd_pool_terms terms = {.account = "ada",
+                                   .trail = true,
+                                   .in_size = TRAIL,
+                                   .out_size = CAGE_OUT + TRAIL,
+                                   .shared_fd = -1,
+                                   .vcpus = 1};
+    NEEDS_CAGE();
+    struct fmd_map *map = cage_map_terms(&cage, &terms, "index_of");
+    uint8_t *in = cage_reserve(map, 0, COUNT, &outcome);
+    for (size_t i = 0; i < COUNT; i++)
+        fm_wire_worker_trail_put(in + i * TRAIL, strtoull(indices[i], NULL, 10));
+    cage_commit_filled(CPU, &outcome);
+    cage_wait(&outcome);
+    CHECK_EQ_STR(cage_status(outcome.result.status), "done");
+    CHECK_EQ_SIZE(outcome.result.computed, COUNT);
+    const uint8_t *out = fmd_span_out(outcome.span);
+    for (size_t i = 0; i < COUNT; i++, out += CAGE_OUT + TRAIL) {
+        CHECK_EQ_STR((const char *)out, indices[i]);
+        const uint64_t ns = fm_wire_worker_trail_get(out + CAGE_OUT);
+        CHECK_TRUE(ns > 0 && ns < outcome.result.wall_ns, "%llu of %llu ns", (unsigned long long)ns,
+                   (unsigned long long)outcome.result.wall_ns);
+    }
+    fmd_span_release(outcome.span);
+    fmd_pool_map_close(map);
+}
+
 TEST(the_shared_block_is_read_from_its_blob)
 {
     struct cage_outcome outcome;

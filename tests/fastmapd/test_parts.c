@@ -307,6 +307,30 @@ TEST(a_worker_gets_the_variables_that_mean_something_to_it_and_no_others)
     fmd_terms_free(&terms);
 }
 
+TEST(elements_with_trails_are_as_large_as_these_at_least)
+{
+    static const struct {
+        unsigned in_size, out_size;
+        const char *sentence;
+    } rows[] = {{16, 16, ""},
+                {24, 1040, ""},
+                {15, 16, "the member in_size must be 16 at least, with a trail"},
+                {16, 0, "the member out_size must be 16 at least, with a trail"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fmd_terms terms;
+        char text[500], sentence[FMD_TERMS_SENTENCE] = "";
+        snprintf(text, sizeof text,
+                 "{\"key\":\"0123456789abcdef\",\"program\":\"%064d\",\"function\":{"
+                 "\"module\":\"\",\"offset\":7,\"kind\":\"element\"},\"in_size\":%u,"
+                 "\"out_size\":%u,\"vcpus\":2,\"budget\":1000,\"trail\":true}",
+                 0, rows[i].in_size, rows[i].out_size);
+        const bool good = fmd_terms_parse(text, strlen(text), &terms, sentence);
+        CHECK_EQ_STR(sentence, rows[i].sentence);
+        CHECK_EQ_INT(good && terms.pool.trail, rows[i].sentence[0] == '\0');
+        fmd_terms_free(&terms);
+    }
+}
+
 TEST(terms_that_are_wrong_are_refused_with_the_member)
 {
     static const struct {
@@ -318,7 +342,9 @@ TEST(terms_that_are_wrong_are_refused_with_the_member)
                 {",\"floating_point\":\"8g\"", "floating_point must be"},
                 {",\"shared\":{\"digest\":\"ab\",\"size\":1}", "shared must be"},
                 {",\"budget\":5", "no JSON object"},
-                {",\"stop\":1", "stop must be true or false"}};
+                {",\"stop\":1", "stop must be true or false"},
+                {",\"trail\":1", "trail must be true or false"},
+                {",\"trail\":true", "trail must be false for a function of a block"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fmd_terms terms;
         char sentence[FMD_TERMS_SENTENCE] = "";

@@ -16,6 +16,9 @@ static void expect_valid(const struct fmd_terms *terms)
     fuzz_expect(terms->pool.in_size <= 1 << 30 && terms->pool.out_size <= 1 << 30);
     fuzz_expect(strlen(terms->pool.module) < FM_WIRE_WORKER_PATH &&
                 terms->pool.fenv_bytes <= FM_WIRE_WORKER_FENV);
+    if (terms->pool.trail)
+        fuzz_expect(!terms->pool.block && terms->pool.in_size >= FM_WIRE_WORKER_TRAIL_BYTES &&
+                    terms->pool.out_size >= FM_WIRE_WORKER_TRAIL_BYTES);
     fuzz_expect(terms->has_shared == (terms->pool.shared_bytes > 0));
     for (size_t i = 0; terms->variables[i] != NULL; i++)
         fuzz_expect(strchr(terms->variables[i], '=') != NULL && i < FMD_TERMS_VARIABLES);

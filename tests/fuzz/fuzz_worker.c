@@ -29,6 +29,15 @@ static void expect_true(const struct fm_wire_worker_span *span,
     }
 }
 
+static void expect_loadable(const struct fm_wire_worker_load *load)
+{
+    fuzz_expect(strlen(load->path) < FM_WIRE_WORKER_PATH);
+    if ((load->flags & FM_WIRE_WORKER_TRAIL) != 0)
+        fuzz_expect(load->kind == FM_WIRE_WORKER_FUNC &&
+                    load->in_size >= FM_WIRE_WORKER_TRAIL_BYTES &&
+                    load->out_size >= FM_WIRE_WORKER_TRAIL_BYTES);
+}
+
 static void expect_sound(const struct fm_wire_worker_frame *frame)
 {
     const struct fm_wire_worker_load load = {.map = 1, .in_size = 8, .out_size = 16};
@@ -40,7 +49,7 @@ static void expect_sound(const struct fm_wire_worker_frame *frame)
         fm_wire_worker_misfits(&frame->is.span, &load, 65536) == NULL)
         fuzz_expect(frame->is.span.in_offset + 8 * frame->is.span.count <= 65536);
     if (frame->type == FM_WIRE_WORKER_LOAD)
-        fuzz_expect(strlen(frame->is.load.path) < FM_WIRE_WORKER_PATH);
+        expect_loadable(&frame->is.load);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -45,6 +45,7 @@ bool fm_cloud_terms_account(const json_t *json, struct fm_tier_cloud_account *ac
         !fm_cloud_terms_integer(inner, "span_s", 1, INT32_MAX, &span_s))
         return false;
     account->vcpus = (int)vcpus;
+    account->trail = json_is_true(json_object_get(json, "trail"));
     *limits = (struct fm_cloud_limits){(size_t)span_bytes, (size_t)part_bytes, (size_t)blob_bytes,
                                        (int)spans, (double)span_s};
     return true;
@@ -176,6 +177,8 @@ char *fm_cloud_terms_describe(const struct fm_tier_cloud_map *map, const char *p
         json_object_set_new(
             body, "shared",
             json_pack("{ss, sI}", "digest", shared_name, "size", (json_int_t)map->shared_size));
+    if (map->trail) /* a service without trails refuses a member that it does not know */
+        json_object_set_new(body, "trail", json_true());
     add_floating_point(body, map);
     add_stack(body);
     char *text = json_dumps(body, JSON_COMPACT);
