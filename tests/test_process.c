@@ -3,6 +3,7 @@
  * Maps in worker processes: what an element does to its process, and what becomes of the map. Kinds of
  * programs (C++, Fortran, MPI, sanitizers, plugins) are tried by worker.sh.
  */
+#include <errno.h>
 #include <fastmap.h>
 #include <fenv.h>
 #include <math.h>
@@ -13,11 +14,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "session.h"
 #include "test.h"
+
+/* In place of the C library's, for the library's starter: a machine that has no room for more processes. */
+static _Atomic int short_of_processes;
+
+int execve(const char *path, char *const arguments[], char *const environment[])
+{
+    if (short_of_processes > 0) {
+        short_of_processes--;
+        errno = EAGAIN;
+        return -1;
+    }
+    return (int)syscall(SYS_execve, path, arguments, environment);
+}
 
 enum { N = 300, CULPRIT = 177 };
 
@@ -775,6 +790,44 @@ TEST(an_element_that_crashes_once_is_saved_by_a_retry)
     unlink(order.marker);
 }
 
+/* It is left for its host to wait for. */
+static bool is_dead(pid_t child)
+{
+    siginfo_t found = {0};
+    return waitid(P_PID, (id_t)child, &found, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           found.si_pid == child;
+}
+
+static int whose(const void *x, void *y, const void *shared)
+{
+    (void)x;
+    (void)shared;
+    *(pid_t *)y = getpid();
+    return 0;
+}
+
+TEST(a_worker_that_is_killed_between_two_maps_is_started_again)
+{
+    pid_t workers[2] = {0};
+    const struct order order = order_of(NOTHING);
+    struct fastmap_session *session = session_of(1);
+    for (int round = 0; round < 2; round++) {
+        const struct fastmap_map asks =
+            FASTMAP_MAP(.func = whose, .out = &workers[round], .out_size = sizeof *workers, .n = 1,
+                        .workers = FASTMAP_WORKERS_PROCESSES);
+        CHECK_EQ_INT(fastmap_session_run(session, &asks, NULL), 0);
+        const struct fastmap_map map = map_of(&order);
+        CHECK_EQ_INT(kill(workers[round], SIGKILL),
+                     0); /* as the system does that is out of memory */
+        while (!is_dead(workers[round]))
+            usleep(1000);
+        CHECK_EQ_INT(fastmap_session_run(session, &map, NULL), 0);
+        CHECK_EQ_SIZE(right_ones(), N);
+    }
+    CHECK_TRUE(workers[0] != workers[1], "%d", workers[0]);
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
 TEST(elements_that_return_failures_keep_their_codes)
 {
     const struct order order = order_of(FAIL);
@@ -935,6 +988,22 @@ TEST(too_few_descriptors_are_a_sentence)
                outcome.code, fastmap_last_error());
     CHECK_EQ_INT(run(map).code, 0);
     CHECK_EQ_SIZE(right_ones(), N);
+}
+
+TEST(a_machine_that_is_short_of_processes_for_a_moment_is_waited_for)
+{
+    if (UNDER_TSAN)
+        SKIP("ThreadSanitizer makes a fork of vfork(): what the child has seen stays there");
+    const struct order order = order_of(NOTHING);
+    const struct fastmap_map map = map_of(&order);
+    short_of_processes = 4;
+    CHECK_EQ_INT(run(map).code, 0);
+    CHECK_EQ_INT(short_of_processes, 0);
+    CHECK_EQ_SIZE(right_ones(), N);
+    short_of_processes = 1000;
+    CHECK_EQ_INT(run(map).code, FASTMAP_ERR_PROGRAM);
+    CHECK_CONTAINS(fastmap_last_error(), "limits on processes");
+    short_of_processes = 0;
 }
 
 /* ---- How large ---- */

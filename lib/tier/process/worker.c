@@ -19,6 +19,7 @@
 
 #define HELLO_NS 60000000000u /* then a process that says nothing will not */
 #define GOODBYE_NS 2000000000u
+#define START_WAIT_MOST_MS 1024       /* twice that in all */
 #define ARENA_KEPT ((size_t)64 << 20) /* a larger one only while maps need it */
 #define ARENA_LEAST ((size_t)256 << 10)
 
@@ -76,6 +77,17 @@ static void forget_process(struct fm_process_worker *worker)
     atomic_store(&worker->pid, 0);
 }
 
+/* That there is no room for one more process is a matter of moments where others come and go. */
+static bool start_in_time(struct fm_process_orders *orders)
+{
+    for (unsigned ms = 1; !fm_process_start(orders); ms *= 2) {
+        if ((orders->reason != EAGAIN && orders->reason != ENOMEM) || ms > START_WAIT_MOST_MS)
+            return false;
+        (void)poll(NULL, 0, (int)ms);
+    }
+    return true;
+}
+
 static int start(struct fm_process_worker *worker)
 {
     struct ends channel = {-1, -1};
@@ -90,7 +102,7 @@ static int start(struct fm_process_worker *worker)
         orders.channel = channel.worker;
         orders.output = output.worker;
         orders.error = error.worker;
-        started = fm_process_start(&orders);
+        started = start_in_time(&orders);
     }
     shut(channel.worker);
     shut(output.worker);
@@ -230,12 +242,24 @@ static void name_after(struct fm_process_worker *worker, int rank)
         (void)snprintf(worker->name, sizeof worker->name, "worker %d", worker->number);
 }
 
-static int ensure_process(struct fm_process_worker *worker)
+static int ensure_process(struct fm_process_worker *worker, size_t bytes)
 {
-    if (atomic_load(&worker->pid) != 0)
-        return 0;
-    const int error = start(worker);
-    return error != 0 ? error : await_hello(worker);
+    int error = 0;
+    if (atomic_load(&worker->pid) == 0) {
+        error = start(worker);
+        if (error == 0)
+            error = await_hello(worker);
+    }
+    if (error == 0 && bytes + FM_WIRE_WORKER_CONTROL > worker->arena.size)
+        error = grow_arena(worker, bytes + FM_WIRE_WORKER_CONTROL);
+    return error;
+}
+
+/* False: it has gone. */
+static bool tell_what_it_needs(struct fm_process_worker *worker, const struct fm_process_map *map)
+{
+    return (worker->has_arena || give_arena(worker)) &&
+           (worker->has == map->serial || load(worker, map));
 }
 
 int fm_process_worker_ready(struct fm_process_worker *worker, const struct fm_process_map *map,
@@ -249,15 +273,15 @@ int fm_process_worker_ready(struct fm_process_worker *worker, const struct fm_pr
         if (worker->arena.size > ARENA_KEPT && bytes < worker->arena.size / 4)
             drop_arena(worker);
     }
-    int error = ensure_process(worker);
-    if (error == 0 && bytes + FM_WIRE_WORKER_CONTROL > worker->arena.size)
-        error = grow_arena(worker, bytes + FM_WIRE_WORKER_CONTROL);
-    if (error != 0)
-        return error;
-    if ((!worker->has_arena && !give_arena(worker)) ||
-        (worker->has != map->serial && !load(worker, map)))
-        return fail_silent(worker, "ended by itself");
-    return 0;
+    for (;;) {
+        const bool is_new = atomic_load(&worker->pid) == 0;
+        const int error = ensure_process(worker, bytes);
+        if (error != 0 || tell_what_it_needs(worker, map))
+            return error;
+        if (is_new)
+            return fail_silent(worker, "ended by itself");
+        (void)fm_process_worker_end(worker, false); /* it was killed since its last span */
+    }
 }
 
 /* ---- End ---- */
