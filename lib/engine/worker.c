@@ -58,8 +58,8 @@ static struct {
     char refusal[FM_WIRE_WORKER_SENTENCE]; /* why spans cannot be computed; "": they can */
     /* Of the span that is being computed: */
     struct fm_local_frame *frame;
-    uint64_t next;  /* index of the next element, or with trails first + its place in the span */
-    uint64_t ticks; /* that the last element with a trail took */
+    uint64_t next;    /* index of the next element, or with trails first + its place in the span */
+    uint64_t took_ns; /* the last element, where it has a trail */
 } worker;
 
 bool fm_engine_worker_serves(void)
@@ -121,12 +121,13 @@ static int run_func(const void *in, void *out, const void *shared)
     return 0;
 }
 
-/* The function's own time, without that of the map of one. */
+/* The function's own time, without that of the map of one. Not in ticks: a worker is too young to know what
+   they are, and what it tells is compared with other machines' times. */
 static int run_timed(const void *in, void *out, const void *shared)
 {
-    const uint64_t begun = fm_base_ticks();
+    const uint64_t begun_ns = fm_base_now_ns();
     (void)run_func(in, out, shared);
-    worker.ticks = fm_base_ticks() - begun;
+    worker.took_ns = fm_base_now_ns() - begun_ns;
     return 0;
 }
 
@@ -191,7 +192,7 @@ static bool compute_one(struct fastmap_map *work, struct fm_engine_map *run, con
         return false;
     fm_local_complete(worker.frame);
     fm_local_finish(worker.frame, NULL);
-    fm_wire_worker_trail_put(out + work->out_size, (uint64_t)fm_base_ticks_to_ns(worker.ticks));
+    fm_wire_worker_trail_put(out + work->out_size, worker.took_ns);
     return true;
 }
 
