@@ -69,6 +69,7 @@ struct cloud_service {
     struct cloud_counts counts;
     int ahead;
     uint64_t element_ns;
+    uint32_t told_vcpus;
     char end_status[8];
     uint64_t end_computed;
     int end_signal;
@@ -474,6 +475,7 @@ static void compute(struct cloud_service *service, struct span *span, const stru
     receipt.charge = service->spent - before;
     receipt.spent = service->spent;
     receipt.left = service->hold - service->spent;
+    receipt.vcpus = service->told_vcpus;
     fm_service_receipt_format(&receipt, span->receipt);
     service->counts.computed++;
     service->counts.spent = service->spent;
@@ -943,6 +945,11 @@ void cloud_service_clock(struct cloud_service *service, int ahead)
 void cloud_service_cost(struct cloud_service *service, uint64_t element_ns)
 {
     service->element_ns = element_ns;
+}
+
+void cloud_service_vcpus(struct cloud_service *service, unsigned vcpus)
+{
+    service->told_vcpus = vcpus;
 }
 
 void cloud_service_pack(struct cloud_service *service, unsigned rate)

@@ -94,6 +94,9 @@ void cloud_service_clock(struct cloud_service *service, int ahead);
 /* CPU time that an element is said to take, and what the map may have; 0: what is asked. */
 void cloud_service_cost(struct cloud_service *service, uint64_t element_ns);
 
+/* vCPUs that receipts tell of from now on; 0, as at first: nothing. */
+void cloud_service_vcpus(struct cloud_service *service, unsigned vcpus);
+
 /* From the next account call on, bodies may be packed, and inputs are said to come with so many bytes a
    second; 0: as at first, neither. */
 void cloud_service_pack(struct cloud_service *service, unsigned rate);

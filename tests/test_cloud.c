@@ -712,9 +712,14 @@ TEST(a_lie_ends_the_map_and_nothing_of_it_is_taken)
         {.target = "/v1/maps/", .kind = CLOUD_RECEIPT, .word = "spent", .value = "1"},
         {.target = "/v1/maps/", .kind = CLOUD_RECEIPT, .word = "left", .value = "1000000"},
         {.target = "/v1/maps/", .kind = CLOUD_RECEIPT, .word = "cpu_ns", .value = "0"},
+        {.target = "/v1/maps/", .kind = CLOUD_RECEIPT, .word = "vcpus", .value = "3"},
+        {.target = "/v1/maps/", .kind = CLOUD_RECEIPT, .word = "vcpus", .value = "0"},
+        {.target = "/v1/maps/", .kind = CLOUD_RECEIPT, .word = "vcpus", .value = "4294967295"},
+        {.target = "/v1/maps/", .kind = CLOUD_RECEIPT, .word = "vcpus", .value = "many"},
     };
     if (!begin_map(20))
         return;
+    cloud_service_vcpus(service, 2);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         cloud_service_fault(service, faults[i]);
         CHECK_TRUE(sends(1, 0, 10) && sends(3, 10, 10), "not sent");
@@ -866,6 +871,25 @@ TEST(a_bill_that_is_not_confirmed_is_what_receipts_said)
 }
 
 /* The hold of a map that rests stays with it. */
+TEST(answers_tell_how_many_vcpus_a_map_has_and_one_that_rests_goes_on_with_them)
+{
+    struct fm_tier_cloud_map map = doubles();
+    if (!begin_map(1))
+        return;
+    CHECK_EQ_INT(grant.vcpus, 2);
+    CHECK_EQ_INT(sent(1).vcpus, 0); /* an older service */
+    cloud_service_vcpus(service, 1);
+    CHECK_EQ_INT(sent(2).vcpus, 1);
+    CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
+    map.resting_most = map.budget;
+    CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
+    CHECK_EQ_INT(grant.vcpus, 1);
+    cloud_service_vcpus(service, 2);
+    CHECK_EQ_INT(sent(3).vcpus, 2);
+    tier->close(cloud, &bill);
+    end();
+}
+
 TEST(a_map_that_rests_is_taken_up_by_one_like_it_without_a_call)
 {
     struct fm_tier_cloud_map map = doubles();

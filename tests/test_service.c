@@ -98,7 +98,8 @@ static struct fm_service_receipt full_receipt(void)
                                          .cpu_ns = UINT64_MAX,
                                          .charge = INT64_MAX,
                                          .spent = INT64_MAX,
-                                         .left = INT64_MAX};
+                                         .left = INT64_MAX,
+                                         .vcpus = UINT32_MAX};
     for (size_t i = 0; i < FM_SERVICE_FAILURES; i++)
         receipt.failure[i] = (struct fm_service_failure){UINT64_MAX - i, UINT64_MAX, INT32_MIN};
     return receipt;
@@ -117,6 +118,7 @@ TEST(the_longest_receipt_fits_and_is_read_back)
     CHECK_TRUE(found.failure[15].index == UINT64_MAX - 15 && found.failure[15].code == INT32_MIN,
                "%s", text);
     CHECK_TRUE(found.charge == INT64_MAX && found.left == INT64_MAX, "%s", text);
+    CHECK_TRUE(found.vcpus == UINT32_MAX, "%s", text);
 }
 
 #define RECEIPT                                                                           \
@@ -132,6 +134,11 @@ TEST(a_receipt_is_read_whole_or_not_at_all)
         "",
         "map=b6c1f0e2a9d34c58 span=7",
         RECEIPT " span=7",
+        RECEIPT " vcpus=0",
+        RECEIPT " vcpus=-1",
+        RECEIPT " vcpus=2 vcpus=2",
+        RECEIPT " vcpus=4294967296",
+        RECEIPT " vcpus=",
         RECEIPT " ",
         " " RECEIPT,
         "map=b6c1f0e2a9d34c58 span=-7 status=done computed=1 "
@@ -154,4 +161,7 @@ TEST(a_receipt_is_read_whole_or_not_at_all)
     CHECK_TRUE(found.span == 7 && found.failure[0].code == -3 && found.failure[0].count == 8 &&
                    found.failure[1].index == 7,
                "%s", RECEIPT);
+    CHECK_EQ_INT(found.vcpus, 0);
+    CHECK_TRUE(fm_service_receipt_parse(RECEIPT " vcpus=3", &found), "%s", RECEIPT);
+    CHECK_EQ_INT(found.vcpus, 3);
 }

@@ -93,6 +93,9 @@ static bool check_terms(struct fmd_request *request, struct opening *o)
         return false;
     }
     o->terms.pool.account = request->token.name;
+    o->terms.pool.token = request->token.id;
+    o->terms.pool.token_vcpus =
+        request->token.limits.vcpus > 0 ? (unsigned)request->token.limits.vcpus : 0;
     return true;
 }
 
@@ -247,7 +250,7 @@ static void tell_known(struct fmd_request *request, const struct opening *o)
     struct fmd_open *open =
         fmd_maps_find(request->service->maps, request->token.account, o->row.id);
     if (open != NULL) {
-        tell_opened(request, &o->row, open->vcpus, 200);
+        tell_opened(request, &o->row, open->granted, 200);
         fmd_maps_put(request->service->maps, open);
         return;
     }
@@ -284,8 +287,8 @@ static void start(struct fmd_request *request, struct opening *o)
     }
     fmd_log(FMD_LOG_INFO, "map-opened", "request=%s map=%s account=%s token=%s hold=%lld vcpus=%u",
             request->id, open->id, request->token.name, request->token.id, (long long)o->row.hold,
-            open->vcpus);
-    tell_opened(request, &o->row, open->vcpus, 201);
+            open->granted);
+    tell_opened(request, &o->row, open->granted, 201);
     fmd_maps_put(service->maps, open);
 }
 

@@ -203,7 +203,8 @@ static char *receipt_of(const struct span *own, const struct fmd_settlement *s)
                                          .cpu_ns = (uint64_t)s->cpu_ns,
                                          .charge = s->charge,
                                          .spent = s->spent,
-                                         .left = s->left};
+                                         .left = s->left,
+                                         .vcpus = fmd_span_vcpus(own->run.span)};
     strcpy(receipt.map, own->run.open->id);
     add_failures(result, &receipt);
     fm_service_receipt_format(&receipt, text);

@@ -15,6 +15,7 @@ libfastmapd_la_SOURCES = \
 	launchers/fastmapd/config_table.c launchers/fastmapd/config_table.h \
 	launchers/fastmapd/control.c launchers/fastmapd/control.h \
 	launchers/fastmapd/cpu.c launchers/fastmapd/cpu.h \
+	launchers/fastmapd/deal.c launchers/fastmapd/deal.h \
 	launchers/fastmapd/ledger.c launchers/fastmapd/ledger.h launchers/fastmapd/ledger_inside.h \
 	launchers/fastmapd/ledger_accounts.c launchers/fastmapd/ledger_audit.c launchers/fastmapd/ledger_hosts.c \
 	launchers/fastmapd/ledger_maps.c launchers/fastmapd/ledger_schema.c \

@@ -66,6 +66,7 @@ static struct fmd_open *new_open(struct fmd_maps *maps, const struct fmd_token *
     open->in_size = terms->in_size;
     open->out_size = terms->out_size;
     open->vcpus = terms->vcpus;
+    open->granted = fmd_pool_map_vcpus(map);
     open->map = map;
     open->users = 2; /* the list and the caller */
     open->used_ns = fmd_now_ns();

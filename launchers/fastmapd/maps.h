@@ -29,7 +29,8 @@ struct fmd_open {
     char key[FMD_KEY_BYTES]; /* the client's */
     int64_t account;
     uint64_t in_size, out_size;
-    unsigned vcpus;
+    unsigned vcpus;   /* that it could use at most */
+    unsigned granted; /* when it was opened */
     struct fmd_map *map;
     struct fmd_meter meter;
     pthread_rwlock_t gate;

@@ -13,10 +13,13 @@
  *               the same memory
  *     release   the memory goes to the next span. Also instead of commit, when the body broke off
  *
- * Fairness: at most `vcpus` spans are computed at a time. The next one is taken from the account that has
- * the fewest running, among equals from the one that has used the least CPU time lately, there from the
- * maps in turn. An account that has none running gets one even where all vcpus are taken (the kernel then
- * shares the processors), so that nobody waits for the end of somebody else's long span.
+ * Fairness: at most `vcpus` spans are computed at a time, and of a token's maps at most as many as it may
+ * have. The next one is taken from the account that has the fewest running, among equals from the one that
+ * has used the least CPU time lately, there from the map that has the fewest, among equals in turn. So
+ * vCPUs go from map to map as spans end, each map has its max-min fair part of what all keep busy, and what
+ * one leaves idle is the others' at once. An account that has none running gets one even where all vcpus
+ * are taken (the kernel then shares the processors), so that nobody waits for the end of somebody else's
+ * long span.
  *
  * Memory: a worker is started when all that it may take, by its limits, fits into what is set aside for
  * workers beside what those that are there may take. So they can all take it at the same time. Where it does
@@ -89,7 +92,9 @@ void fmd_pool_count(struct fmd_pool *pool, struct fmd_pool_numbers *numbers);
 
 struct fmd_pool_terms {
     const char *account;
-    const char *module; /* as in LOAD: "" is the executable */
+    const char *token;    /* NULL: none; names are different in all accounts */
+    unsigned token_vcpus; /* that all its maps together may have in use; 0: no limit */
+    const char *module;   /* as in LOAD: "" is the executable */
     uint64_t offset;
     bool block; /* a function of a block */
     bool stop;  /* the first failure ends its span */
@@ -97,7 +102,7 @@ struct fmd_pool_terms {
     uint64_t in_size, out_size;
     int shared_fd;         /* of the shared block, opened for reading; the pool duplicates it */
     uint64_t shared_bytes; /* 0: none */
-    unsigned vcpus;        /* workers at most */
+    unsigned vcpus;        /* that it could use: workers at most */
     const uint8_t *fenv;   /* as in LOAD; NULL: default */
     uint32_t fenv_bytes;
     uint64_t stack_bytes;         /* RLIMIT_STACK; 0: 8 MiB. At most worker_bytes */
@@ -113,6 +118,9 @@ int fmd_pool_map_open(struct fmd_pool *pool, struct fmd_tree *tree,
    call; spans that are done but not released stay valid until they are. After it returns no done() of
    this map is called, and the map is gone. */
 void fmd_pool_map_close(struct fmd_map *map);
+
+/* How many vCPUs the map has now, 1 at least: what it can count on while others want some, too. */
+unsigned fmd_pool_map_vcpus(struct fmd_map *map);
 
 /* ---- Spans ---- */
 
@@ -167,6 +175,9 @@ const void *fmd_span_out(const struct fmd_span *span);
    done() may be called before this returns. */
 void fmd_span_commit(struct fmd_span *span, uint64_t cpu_ns, fmd_span_more *more,
                      fmd_span_done *done, void *user);
+
+/* How many vCPUs its map has now; its map may have been closed. */
+unsigned fmd_span_vcpus(const struct fmd_span *span);
 
 /* Not between commit and done(). */
 void fmd_span_release(struct fmd_span *span);

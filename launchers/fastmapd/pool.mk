@@ -4,12 +4,13 @@ if HAVE_SERVICE
 noinst_LTLIBRARIES += libfastmapd-pool.la
 libfastmapd_pool_la_SOURCES = \
 	launchers/fastmapd/cell.c launchers/fastmapd/cell.h launchers/fastmapd/cell_plan.c \
+	launchers/fastmapd/deal.c launchers/fastmapd/deal.h \
 	launchers/fastmapd/landlock.c launchers/fastmapd/landlock.h \
 	launchers/fastmapd/memory.c launchers/fastmapd/memory.h \
 	launchers/fastmapd/pool.c launchers/fastmapd/pool.h launchers/fastmapd/pool_inside.h \
 	launchers/fastmapd/pool_map.c launchers/fastmapd/pool_span.c launchers/fastmapd/pool_turn.c \
 	launchers/fastmapd/pool_end.c launchers/fastmapd/pool_grant.c launchers/fastmapd/pool_talk.c \
-	launchers/fastmapd/pool_worker.c \
+	launchers/fastmapd/pool_share.c launchers/fastmapd/pool_worker.c \
 	launchers/fastmapd/sandbox.c launchers/fastmapd/sandbox.h launchers/fastmapd/sandbox_kind.c \
 	launchers/fastmapd/seccomp.c launchers/fastmapd/seccomp.h \
 	launchers/fastmapd/store.c launchers/fastmapd/store.h launchers/fastmapd/store_inside.h \

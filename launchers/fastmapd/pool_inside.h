@@ -2,7 +2,7 @@
 /*
  * What the pool's own files share. pool.c: the thread, its clock, opening and closing. pool_map.c: maps.
  * pool_span.c: memory of spans. pool_worker.c: a worker's life; pool_talk.c: what it says;
- * pool_end.c: what becomes of it. pool_turn.c: whose turn it is.
+ * pool_end.c: what becomes of it. pool_turn.c: whose turn it is. pool_share.c: what that comes to.
  *
  * One mutex protects it all. Under it no call waits: sockets are written without blocking, and done() is
  * called when it is not held. Workers are started by the pool's thread alone, since they end when that
@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "deal.h"
 #include "pool.h"
 #include "program/channel.h"
 #include "sandbox.h"
@@ -81,25 +82,37 @@ struct fmd_worker {
     struct fmd_span_result verdict;
 };
 
-/* Those who share the machine: one for each account that has maps. */
+/* Those who share the machine: one for each account that has maps, and one for each token. */
 struct fmd_sharer {
     struct fmd_sharer *next;
     char name[FMD_STORE_ACCOUNT];
     unsigned maps;
     unsigned running;
-    unsigned queued;
-    uint64_t used_ns; /* CPU time, with what it missed while it wanted none */
+    unsigned most;        /* that may run; of a token */
+    unsigned queued;      /* this and the rest: of an account */
+    uint64_t used_ns;     /* CPU time, with what it missed while it wanted none */
+    unsigned dealt, left; /* vCPUs, as they were dealt last: to an account, and left for a token */
+};
+
+/* The spans that a map had lately, waiting or running. */
+struct fmd_use {
+    uint64_t since_ns;
+    unsigned most;   /* since then */
+    unsigned before; /* and in as long a time before */
 };
 
 struct fmd_map {
     struct fmd_map *next; /* of the pool */
     struct fmd_pool *pool;
-    struct fmd_sharer *sharer;
+    struct fmd_sharer *sharer; /* its account */
+    struct fmd_sharer *token;
     struct fmd_tree *tree;
     struct fm_wire_worker_load load;
     char path[FM_WIRE_WORKER_PATH];
     int shared_fd;
-    unsigned vcpus;
+    unsigned vcpus; /* that it could use at most */
+    struct fmd_use use;
+    struct fmd_claim claim; /* to vCPUs */
     uint64_t stack_bytes;
     uint64_t worker_bytes; /* what one of its workers may take at most */
     char **variables;
@@ -125,8 +138,9 @@ struct fmd_pool {
     bool stops;
     uint64_t sleeps_until_ns; /* the thread; 0: it is awake */
     unsigned processors;
-    struct fmd_sharer *sharers;
+    struct fmd_sharer *accounts, *tokens;
     struct fmd_map *maps;
+    uint64_t dealt_ns; /* when vCPUs were last dealt to maps; 0: they must be anew */
     struct fmd_worker *workers;
     unsigned worker_count, running;
     uint64_t workers_bytes; /* what they may take together */
@@ -157,6 +171,12 @@ struct fmd_map *fmd_turn_needs_worker(struct fmd_pool *pool);
 
 /* An account begins to want something: it does not get what it did not ask for before. */
 void fmd_turn_join(struct fmd_pool *pool, struct fmd_sharer *sharer);
+
+/* ---- pool_share.c, with the mutex ---- */
+
+/* A map is new. It has one more span. */
+void fmd_share_begin(struct fmd_map *map);
+void fmd_share_note(struct fmd_map *map);
 
 /* ---- pool_grant.c, with the mutex ---- */
 

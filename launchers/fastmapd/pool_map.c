@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,28 +14,28 @@
 #include "base/error.h"
 #include "pool_inside.h"
 
-/* ---- Accounts ---- */
+/* ---- Accounts and tokens ---- */
 
-static struct fmd_sharer *join(struct fmd_pool *pool, const char *name)
+static struct fmd_sharer *join(struct fmd_sharer **list, const char *name)
 {
-    struct fmd_sharer *sharer = pool->sharers;
+    struct fmd_sharer *sharer = *list;
     while (sharer != NULL && strcmp(sharer->name, name) != 0)
         sharer = sharer->next;
     if (sharer == NULL && (sharer = calloc(1, sizeof *sharer)) != NULL) {
         snprintf(sharer->name, sizeof sharer->name, "%s", name);
-        sharer->next = pool->sharers;
-        pool->sharers = sharer;
+        sharer->next = *list;
+        *list = sharer;
     }
     if (sharer != NULL)
         sharer->maps++;
     return sharer;
 }
 
-static void part(struct fmd_pool *pool, struct fmd_sharer *sharer)
+static void part(struct fmd_sharer **list, struct fmd_sharer *sharer)
 {
-    if (--sharer->maps > 0)
+    if (sharer == NULL || --sharer->maps > 0)
         return;
-    struct fmd_sharer **at = &pool->sharers;
+    struct fmd_sharer **at = list;
     while (*at != sharer)
         at = &(*at)->next;
     *at = sharer->next;
@@ -113,21 +114,33 @@ static int take_terms(struct fmd_map *map, const struct fmd_pool_terms *terms)
     return 0;
 }
 
-static int enter_map(struct fmd_pool *pool, struct fmd_map *map, const char *account)
+static void leave_sharers(struct fmd_map *map)
+{
+    part(&map->pool->accounts, map->sharer);
+    part(&map->pool->tokens, map->token);
+}
+
+static int enter_map(struct fmd_pool *pool, struct fmd_map *map, const struct fmd_pool_terms *terms)
 {
     pthread_mutex_lock(&pool->mutex);
-    map->sharer = join(pool, account);
-    if (map->sharer != NULL) {
+    map->sharer = join(&pool->accounts, terms->account);
+    map->token = join(&pool->tokens, terms->token != NULL ? terms->token : "");
+    const bool entered = map->sharer != NULL && map->token != NULL;
+    if (entered) {
+        map->token->most = terms->token_vcpus > 0 ? terms->token_vcpus : UINT_MAX;
         map->load.map = ++pool->turns;
         map->turn = map->load.map;
         map->references = 1;
         map->starts_ahead = true;
         map->next = pool->maps;
         pool->maps = map;
+        fmd_share_begin(map);
         fmd_pool_wake(pool);
+    } else {
+        leave_sharers(map);
     }
     pthread_mutex_unlock(&pool->mutex);
-    return map->sharer != NULL ? 0 : fm_base_fail(FASTMAP_ERR_MEMORY, "no memory for a map");
+    return entered ? 0 : fm_base_fail(FASTMAP_ERR_MEMORY, "no memory for a map");
 }
 
 int fmd_pool_map_open(struct fmd_pool *pool, struct fmd_tree *tree,
@@ -143,7 +156,7 @@ int fmd_pool_map_open(struct fmd_pool *pool, struct fmd_tree *tree,
     map->shared_fd = -1;
     int rc = take_terms(map, terms);
     if (rc == 0)
-        rc = enter_map(pool, map, terms->account);
+        rc = enter_map(pool, map, terms);
     if (rc == 0)
         *out = map;
     else
@@ -166,7 +179,8 @@ void fmd_map_drop(struct fmd_map *map)
         map->buffers = buffer->next;
         fmd_buffer_free(pool, buffer);
     }
-    part(pool, map->sharer);
+    leave_sharers(map);
+    pool->dealt_ns = 0;
     free_map(map);
 }
 
@@ -197,6 +211,7 @@ void fmd_pool_map_close(struct fmd_map *map)
     struct fmd_pool *pool = map->pool;
     pthread_mutex_lock(&pool->mutex);
     map->closed = true;
+    pool->dealt_ns = 0;
     struct fmd_span *spans = take_spans(map);
     while (map->calls > 0)
         pthread_cond_wait(&pool->called, &pool->mutex);

@@ -256,6 +256,7 @@ void fmd_span_queue(struct fmd_span *span)
     map->queued++;
     map->sharer->queued++;
     map->pool->numbers.queued++;
+    fmd_share_note(map);
 }
 
 void fmd_span_unqueue(struct fmd_span *span)

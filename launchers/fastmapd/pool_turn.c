@@ -2,23 +2,25 @@
 /*
  * Whose turn it is. Accounts are compared by how many spans of theirs run, then by the CPU time they have
  * used; who comes back after a pause begins where the others are, so that nobody saves up a claim. Within
- * an account maps take turns.
+ * an account the map goes first that has the fewest running, and among equals they take turns. A map whose
+ * token has as many running as it may waits for one of them to end.
  */
 #include "pool_inside.h"
 
 void fmd_turn_join(struct fmd_pool *pool, struct fmd_sharer *sharer)
 {
     uint64_t least_ns = UINT64_MAX;
-    for (const struct fmd_sharer *other = pool->sharers; other != NULL; other = other->next)
+    for (const struct fmd_sharer *other = pool->accounts; other != NULL; other = other->next)
         if (other != sharer && other->running + other->queued > 0 && other->used_ns < least_ns)
             least_ns = other->used_ns;
     if (least_ns != UINT64_MAX && sharer->used_ns < least_ns)
         sharer->used_ns = least_ns;
 }
 
-static bool may_run(const struct fmd_pool *pool, const struct fmd_sharer *sharer)
+static bool may_run(const struct fmd_map *map)
 {
-    return pool->running < pool->config.vcpus || sharer->running == 0;
+    return map->token->running < map->token->most &&
+           (map->pool->running < map->pool->config.vcpus || map->sharer->running == 0);
 }
 
 static bool goes_before(const struct fmd_map *map, const struct fmd_map *other)
@@ -28,6 +30,8 @@ static bool goes_before(const struct fmd_map *map, const struct fmd_map *other)
         return mine->running < theirs->running;
     if (mine != theirs && mine->used_ns != theirs->used_ns)
         return mine->used_ns < theirs->used_ns;
+    if (map->busy != other->busy)
+        return map->busy < other->busy;
     return map->turn < other->turn;
 }
 
@@ -43,7 +47,7 @@ static struct fmd_map *next_map(struct fmd_pool *pool, bool (*wants)(const struc
 
 static bool can_be_given(const struct fmd_map *map)
 {
-    return map->queued > 0 && map->idle > 0 && may_run(map->pool, map->sharer);
+    return map->queued > 0 && map->idle > 0 && may_run(map);
 }
 
 static bool has_mapped(const struct fmd_worker *worker, const struct fmd_span *span)
@@ -68,7 +72,7 @@ static bool lacks_worker(const struct fmd_map *map)
     const unsigned workers = map->starting + map->idle + map->busy;
     const unsigned wanted = map->queued > 0 ? map->queued : map->starts_ahead ? 1 : 0;
     return workers < map->vcpus && wanted > map->starting + map->idle &&
-           (map->starts_ahead || may_run(map->pool, map->sharer));
+           (map->starts_ahead || may_run(map));
 }
 
 bool fmd_turn_has_room(const struct fmd_map *map)

@@ -68,6 +68,7 @@ struct fmd_span *fmd_worker_take_span(struct fmd_worker *worker)
         worker->span = NULL;
         worker->map->pool->running--;
         worker->map->sharer->running--;
+        worker->map->token->running--;
     }
     return span;
 }
@@ -119,6 +120,7 @@ bool fmd_worker_give(struct fmd_worker *worker, struct fmd_span *span)
     worker->span = span;
     pool->running++;
     map->sharer->running++;
+    map->token->running++;
     fmd_worker_set_state(worker, FMD_WORKER_BUSY);
     span->result.queued_ns = worker->since_ns - span->committed_ns;
     worker->check_ns = worker->since_ns + span->grant_ns / pool->processors;

@@ -52,10 +52,11 @@ size_t fm_service_receipt_format(const struct fm_service_receipt *receipt,
             receipt->failed, receipt->failures == 0 ? "-" : "");
     for (size_t i = 0; i < receipt->failures; i++)
         length = add_failure(text, length, i == 0 ? "" : ",", &receipt->failure[i]);
-    return add(text, length,
-               " raised=%" PRIu32 " cpu_ns=%" PRIu64 " charge=%" PRId64 " spent=%" PRId64
-               " left=%" PRId64,
-               receipt->raised, receipt->cpu_ns, receipt->charge, receipt->spent, receipt->left);
+    length = add(text, length,
+                 " raised=%" PRIu32 " cpu_ns=%" PRIu64 " charge=%" PRId64 " spent=%" PRId64
+                 " left=%" PRId64,
+                 receipt->raised, receipt->cpu_ns, receipt->charge, receipt->spent, receipt->left);
+    return receipt->vcpus > 0 ? add(text, length, " vcpus=%" PRIu32, receipt->vcpus) : length;
 }
 
 /* ---- Reading ---------------------------------------------------------------------------------------- */
@@ -93,6 +94,16 @@ static bool take_raised(struct word word, struct fm_service_receipt *out)
     if (!take_u64(word, &value) || value > UINT32_MAX)
         return false;
     out->raised = (uint32_t)value;
+    return true;
+}
+
+/* Where it stands it says something. */
+static bool take_vcpus(struct word word, struct fm_service_receipt *out)
+{
+    uint64_t value;
+    if (!take_u64(word, &value) || value == 0 || value > UINT32_MAX)
+        return false;
+    out->vcpus = (uint32_t)value;
     return true;
 }
 
@@ -195,10 +206,13 @@ static const struct {
     {"map", take_map},           {"span", take_span},     {"status", take_status},
     {"computed", take_computed}, {"failed", take_failed}, {"failures", take_failures},
     {"cpu_ns", take_cpu_ns},     {"charge", take_charge}, {"spent", take_spent},
-    {"raised", take_raised},     {"left", take_left},
+    {"raised", take_raised},     {"left", take_left},     {"vcpus", take_vcpus},
 };
 
-enum { FIELDS = sizeof fields / sizeof fields[0], ALL_SEEN = (1 << FIELDS) - 1 };
+enum {
+    FIELDS = sizeof fields / sizeof fields[0],
+    NEEDED = (1 << (FIELDS - 1)) - 1 /* all but the last */
+};
 
 /* One name=value; *seen has a bit for each field that stood before. */
 static bool take_word(struct word word, unsigned *seen, struct fm_service_receipt *out)
@@ -232,7 +246,7 @@ bool fm_service_receipt_parse(const char *text, struct fm_service_receipt *recei
             break;
         text += length + 1;
     }
-    if (seen != ALL_SEEN)
+    if ((seen & NEEDED) != NEEDED)
         return false;
     *receipt = found;
     return true;

@@ -40,6 +40,7 @@ struct fm_service_receipt {
     uint32_t raised; /* floating-point exceptions, in the architecture's bits */
     uint64_t cpu_ns;
     int64_t charge, spent, left; /* nano-dollars, none negative */
+    uint32_t vcpus;              /* that the map has from now on; 0: nothing is said of them */
 };
 
 const char *fm_service_status_word(enum fm_service_status status);
@@ -49,7 +50,7 @@ size_t fm_service_receipt_format(const struct fm_service_receipt *receipt,
                                  char text[FM_SERVICE_RECEIPT_BYTES]);
 
 /* False, and *receipt untouched, unless every word of the struct stands in the text once and well formed;
-   words that are not known are skipped. */
+   vcpus may be missing. Words that are not known are skipped. */
 bool fm_service_receipt_parse(const char *text, struct fm_service_receipt *receipt);
 
 #endif

@@ -70,7 +70,7 @@ struct fm_tier_cloud_map {
 };
 
 struct fm_tier_cloud_grant {
-    int vcpus;
+    int vcpus; /* at first: answers say how many it has later */
     int64_t hold;
     size_t span_bytes;         /* inputs and outputs of a span, each, at most */
     int spans_in_flight;       /* at most */
@@ -115,6 +115,7 @@ struct fm_tier_cloud_answer {
     unsigned raised; /* floating-point exceptions */
     double cpu_s;    /* the worker's, as charged */
     int64_t charge;
+    int vcpus;      /* that the map has from now on; 0: nothing was said of them */
     int64_t spent;  /* by the map so far, since it was opened or taken up */
     double seconds; /* from send() to the answer, less what connecting has taken */
     char why[FM_TIER_CLOUD_WHY];

@@ -10,7 +10,7 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
 needs curl openssl
-plan 67
+plan 68
 cd "$tap_scratch" || exit 1
 
 # ---- A fresh machine ------------------------------------------------------------------------------------
@@ -140,6 +140,7 @@ map=$first
 u64 72000 1 71999 >inputs
 expect_text "a span is charged for its CPU time" "$(span 1 3)" \
     "span=1 status=done computed=3 failed=0 failures=- raised=0 cpu_ns=144000 charge=2 spent=2 left=999998"
+expect_text "whose receipt tells how many vCPUs the map has" "$(header Fastmap-Receipt | sed 's/.* vcpus=//')" 2
 expect_text "once, also where it is sent again" "$(span 1 3)" \
     "span=1 status=done computed=3 failed=0 failures=- raised=0 cpu_ns=144000 charge=2 spent=2 left=999998"
 expect "the outputs are the same" cmp outputs inputs

@@ -104,11 +104,11 @@ u64() {
     done
 }
 
-# span NUMBER COUNT: sends ./inputs; the receipt without the map's name.
+# span NUMBER COUNT: sends ./inputs; the receipt without the map's name and its vCPUs.
 span() {
     call POST "/v1/maps/$map/spans/$1?first=0&count=$2" inputs >outputs
     genuine - || echo "not genuine: $(cat outputs)"
-    header Fastmap-Receipt | sed 's/^map=[0-9a-f]* //'
+    header Fastmap-Receipt | sed 's/^map=[0-9a-f]* //; s/ vcpus=[0-9]*$//'
 }
 
 balance() {

@@ -20,6 +20,7 @@ enum { ECHO, BILL, NAP, DIE, LOSE, REFUSE, LATE, FAIL, BABBLE };
 struct fmd_span {
     struct fmd_map *map;
     uint64_t first, count, granted_ns;
+    unsigned vcpus; /* of the map, which may be gone */
     char *in, *out;
     fmd_span_more *more;
     fmd_span_done *done;
@@ -30,7 +31,7 @@ struct fmd_span {
 struct fmd_map {
     struct fmd_pool *pool;
     uint64_t offset, in_size, out_size;
-    unsigned running;
+    unsigned vcpus, running;
 };
 
 struct fmd_pool {
@@ -185,7 +186,7 @@ int fmd_pool_map_open(struct fmd_pool *pool, struct fmd_tree *tree,
     fmd_store_drop(tree);
     if (map == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY, "no memory");
-    *map = (struct fmd_map){pool, terms->offset, terms->in_size, terms->out_size, 0};
+    *map = (struct fmd_map){pool, terms->offset, terms->in_size, terms->out_size, terms->vcpus, 0};
     *out = map;
     return 0;
 }
@@ -226,10 +227,20 @@ struct fmd_span *fmd_span_reserve(struct fmd_map *map, uint64_t first, uint64_t 
     struct fmd_span *span = calloc(1, sizeof *span);
     if (span == NULL)
         return NULL;
-    *span = (struct fmd_span){.map = map, .first = first, .count = count};
+    *span = (struct fmd_span){.map = map, .first = first, .count = count, .vcpus = map->vcpus};
     span->in = malloc(count * map->in_size + 1);
     span->out = calloc(count * map->out_size + 1, 1);
     return span;
+}
+
+unsigned fmd_pool_map_vcpus(struct fmd_map *map)
+{
+    return map->vcpus;
+}
+
+unsigned fmd_span_vcpus(const struct fmd_span *span)
+{
+    return span->vcpus;
 }
 
 void *fmd_span_in(const struct fmd_span *span)

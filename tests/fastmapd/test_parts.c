@@ -15,6 +15,7 @@
 #include "../../launchers/fastmapd/certificate.h"
 #include "../../launchers/fastmapd/config_table.h"
 #include "../../launchers/fastmapd/cpu.h"
+#include "../../launchers/fastmapd/deal.h"
 #include "../../launchers/fastmapd/log.h"
 #include "../../launchers/fastmapd/paths.h"
 #include "../../launchers/fastmapd/replay.h"
@@ -352,4 +353,63 @@ TEST(terms_that_are_wrong_are_refused_with_the_member)
         CHECK_CONTAINS(sentence, rows[i].part);
         fmd_terms_free(&terms);
     }
+}
+
+/* ---- vCPUs ---- */
+
+struct hand {
+    int account, token;
+    unsigned wants, gets;
+};
+
+/* Deals to all hands; accounts and tokens are numbered from 0. Returns what is left. */
+static unsigned deal(const struct hand *hands, size_t count, unsigned vcpus, unsigned most_of_token)
+{
+    enum { MOST = 8 };
+    struct fmd_claim claims[MOST];
+    unsigned accounts[MOST] = {0}, left[MOST];
+    for (size_t i = 0; i < MOST; i++)
+        left[i] = most_of_token;
+    for (size_t i = 0; i < count; i++)
+        claims[i] = (struct fmd_claim){.next = i + 1 < count ? &claims[i + 1] : NULL,
+                                       .wants = hands[i].wants,
+                                       .account = &accounts[hands[i].account],
+                                       .left = &left[hands[i].token]};
+    const unsigned rest = fmd_deal(claims, vcpus);
+    for (size_t i = 0; i < count; i++)
+        CHECK_TRUE(claims[i].has == hands[i].gets, "hand %zu of %zu, of %u vCPUs: %u, not %u", i,
+                   count, vcpus, claims[i].has, hands[i].gets);
+    return rest;
+}
+
+#define DEAL(rest, vcpus, of_token, ...)                                                        \
+    do {                                                                                        \
+        const struct hand hands[] = {__VA_ARGS__};                                              \
+        CHECK_EQ_INT(deal(hands, sizeof hands / sizeof hands[0], (vcpus), (of_token)), (rest)); \
+    } while (0)
+
+TEST(vcpus_are_dealt_so_that_who_has_fewer_comes_first)
+{
+    DEAL(0, 8, 99, {0, 0, 8, 8});
+    DEAL(0, 8, 99, {0, 0, 8, 4}, {0, 0, 8, 4});
+    DEAL(0, 8, 99, {0, 0, 8, 6}, {0, 0, 2, 2}, {0, 0, 0, 0});
+    DEAL(0, 9, 99, {0, 0, 9, 4}, {0, 0, 1, 1}, {0, 0, 9, 4});
+    DEAL(0, 7, 99, {0, 0, 9, 3}, {0, 0, 9, 2}, {0, 0, 9, 2});
+    DEAL(5, 8, 99, {0, 0, 1, 1}, {0, 0, 2, 2});
+    DEAL(0, 1, 99, {0, 0, 3, 1}, {0, 0, 3, 0});
+    DEAL(0, 0, 99, {0, 0, 3, 0});
+}
+
+TEST(an_account_gets_no_more_for_having_more_maps)
+{
+    DEAL(0, 8, 99, {0, 0, 8, 4}, {1, 1, 8, 2}, {1, 1, 8, 2});
+    DEAL(0, 8, 99, {0, 0, 1, 1}, {1, 1, 8, 4}, {1, 1, 8, 3});
+    DEAL(0, 9, 99, {0, 0, 9, 3}, {1, 1, 9, 3}, {2, 2, 9, 3});
+}
+
+TEST(a_token_has_no_more_than_it_may_and_leaves_the_rest_to_others)
+{
+    DEAL(5, 8, 3, {0, 0, 8, 3});
+    DEAL(2, 8, 3, {0, 0, 8, 2}, {0, 0, 8, 1}, {0, 1, 8, 3});
+    DEAL(2, 8, 3, {0, 0, 8, 3}, {1, 1, 8, 3}, {2, 2, 0, 0});
 }

@@ -502,3 +502,128 @@ TEST(spans_that_are_not_released_outlive_their_map)
     fmd_span_release(outcome.span);
     cage_close(&cage);
 }
+
+/* ---- vCPUs that come and go ---- */
+
+static void wait_for_vcpus(struct fmd_map *map, unsigned vcpus)
+{
+    for (int i = 0; i < 600 && fmd_pool_map_vcpus(map) != vcpus; i++)
+        usleep(5000);
+    CHECK_EQ_INT(fmd_pool_map_vcpus(map), vcpus);
+}
+
+/* So many spans that sleep for 5 s: keeps as many vCPUs busy as it gets, until the map is closed. */
+static void occupy(struct fmd_map *map, struct cage_outcome *outcomes, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        cage_commit(map, i, 1, "5000", CPU, &outcomes[i]);
+}
+
+static void release_all(struct cage_outcome *outcomes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        cage_wait(&outcomes[i]);
+        fmd_span_release(outcomes[i].span);
+    }
+}
+
+static struct fmd_pool_config config_of(unsigned vcpus)
+{
+    struct fmd_pool_config config = cage_config();
+    config.vcpus = vcpus;
+    return config;
+}
+
+TEST(a_map_shrinks_where_another_wants_vcpus_and_grows_when_that_is_over)
+{
+    enum { SPANS = 8 };
+    NEEDS_CAGE_OF(config_of(4));
+    static struct cage_outcome first[SPANS], second[SPANS];
+    struct fmd_map *map = cage_map(&cage, "ada", "nap", 4);
+    CHECK_EQ_INT(fmd_pool_map_vcpus(map), 4);
+    occupy(map, first, SPANS);
+    CHECK_EQ_INT(fmd_pool_map_vcpus(map), 4);
+    struct fmd_map *other = cage_map(&cage, "ada", "nap", 4);
+    CHECK_EQ_INT(fmd_pool_map_vcpus(other), 2);
+    occupy(other, second, SPANS);
+    wait_for_vcpus(map, 2);
+    CHECK_EQ_INT(fmd_span_vcpus(first[0].span), 2);
+    fmd_pool_map_close(other);
+    CHECK_EQ_INT(fmd_pool_map_vcpus(map), 4);
+    CHECK_EQ_INT(fmd_span_vcpus(second[0].span), 1);
+    release_all(second, SPANS);
+    fmd_pool_map_close(map);
+    release_all(first, SPANS);
+    cage_close(&cage);
+}
+
+TEST(a_map_without_spans_leaves_its_vcpus_to_others_and_keeps_its_worker)
+{
+    enum { SPANS = 8 };
+    NEEDS_CAGE_OF(config_of(4));
+    static struct cage_outcome first[SPANS], second[SPANS];
+    struct cage_outcome outcome;
+    if (!cage_upload(&cage, "bob"))
+        return;
+    struct fmd_map *rests = cage_map(&cage, "ada", "nap", 4);
+    cage_run(rests, 0, 1, "1", CPU, &outcome);
+    struct fmd_map *works = cage_map(&cage, "bob", "nap", 4);
+    occupy(works, first, SPANS);
+    wait_for_vcpus(works, 4);
+    for (int i = 0; i < 600 && numbers_of(&cage).running < 4; i++)
+        usleep(5000);
+    CHECK_EQ_SIZE(numbers_of(&cage).started, 5);
+    cage_run(rests, 1, 1, "1", CPU, &outcome); /* beyond the four, since its account has none */
+    CHECK_EQ_STR(outcome.out, "woke");
+    CHECK_EQ_SIZE(numbers_of(&cage).started, 5);
+    wait_for_vcpus(works, 3);
+    occupy(rests, second, SPANS);
+    CHECK_EQ_INT(fmd_pool_map_vcpus(rests) + fmd_pool_map_vcpus(works), 4);
+    wait_for_vcpus(rests, 2);
+    fmd_pool_map_close(rests);
+    release_all(second, SPANS);
+    wait_for_vcpus(works, 4);
+    fmd_pool_map_close(works);
+    release_all(first, SPANS);
+    cage_close(&cage);
+}
+
+/* Two maps of a token, and one of another, on four vCPUs. */
+TEST(maps_of_a_token_have_together_no_more_vcpus_than_it_may)
+{
+    enum { SPANS = 12 };
+    NEEDS_CAGE_OF(config_of(4));
+    static struct cage_outcome outcomes[2][SPANS];
+    struct cage_outcome warm;
+    struct fmd_pool_terms terms = {.account = "ada",
+                                   .token = "0123456789abcdef",
+                                   .token_vcpus = 2,
+                                   .in_size = CAGE_IN,
+                                   .out_size = CAGE_OUT,
+                                   .shared_fd = -1,
+                                   .vcpus = 4};
+    struct fmd_map *maps[] = {cage_map_terms(&cage, &terms, "nap"),
+                              cage_map_terms(&cage, &terms, "nap")};
+    struct fmd_map *free_one = cage_map(&cage, "ada", "nap", 4);
+    for (int i = 0; i < 2; i++)
+        cage_run(maps[i], 0, 1, "1", CPU, &warm);
+    for (uint64_t i = 0; i < 2 * SPANS; i++)
+        cage_commit(maps[i % 2], i, 1, "40", CPU, &outcomes[i % 2][i / 2]);
+    CHECK_EQ_INT(fmd_pool_map_vcpus(maps[0]), 1);
+    CHECK_EQ_INT(fmd_pool_map_vcpus(maps[1]), 1);
+    uint64_t most = 0;
+    for (int i = 0; i < 5000 && !cage_is_done(&outcomes[0][SPANS - 1]); i++) {
+        const uint64_t running = numbers_of(&cage).running;
+        most = running > most ? running : most;
+        usleep(1000);
+    }
+    CHECK_EQ_SIZE(most, 2);
+    /* Neither was far ahead of the other. */
+    CHECK_TRUE(cage_is_done(&outcomes[1][SPANS - 4]), "the second map has not had its turns");
+    release_all(outcomes[0], SPANS);
+    release_all(outcomes[1], SPANS);
+    for (int i = 0; i < 2; i++)
+        fmd_pool_map_close(maps[i]);
+    fmd_pool_map_close(free_one);
+    cage_close(&cage);
+}

@@ -50,6 +50,7 @@ struct fm_cloud_map {
     char id[FM_SERVICE_MAP_BYTES];
     char why_over[FM_TIER_CLOUD_WHY];
     size_t in_size, out_size;
+    int vcpus_most; /* that were asked for */
     int64_t price, hold;
     int64_t spent;   /* the most that a receipt has told */
     int64_t charged; /* the sum of the receipts' charges; never above spent */

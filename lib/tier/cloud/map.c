@@ -177,6 +177,7 @@ static bool open_new(struct fm_cloud *cloud, struct opening *opening,
     memset(map, 0, sizeof *map); /* too large for a temporary */
     map->in_size = opening->asked->in_size;
     map->out_size = opening->asked->out_size;
+    map->vcpus_most = opening->asked->vcpus;
     fm_cloud_warm_begin(cloud, opening->asked->vcpus);
     map->open = negotiate(cloud, opening, grant);
     map->grant = *grant;

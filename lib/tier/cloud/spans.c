@@ -10,7 +10,8 @@
  *     outputs of just these;
  * (3) each failure it lists lies in the span, and there are no more than it counts;
  * (4) its charge is not above the price of its CPU time, rounded up, and 0 where nothing was computed for us;
- * (5) what the map has cost is within what was held, and not below the sum of all charges that were told.
+ * (5) what the map has cost is within what was held, and not below the sum of all charges that were told;
+ * (6) the map has no more vCPUs, if it tells of them, than were asked for.
  * One that breaks a rule ends the map: the service lies.
  */
 #include <inttypes.h>
@@ -69,8 +70,11 @@ static bool take_receipt(struct fm_cloud_map *map, const struct fm_cloud_flight 
 {
     if (!fm_service_receipt_parse(flight->call.receipt, receipt) ||
         !is_ours(map, flight, receipt) || !failures_fit(flight, receipt) ||
-        !charge_is_fair(map, receipt) || !sums_fit(map, receipt))
+        !charge_is_fair(map, receipt) || !sums_fit(map, receipt) ||
+        receipt->vcpus > (uint32_t)map->vcpus_most)
         return false;
+    if (receipt->vcpus > 0)
+        map->grant.vcpus = (int)receipt->vcpus;
     map->charged += receipt->charge;
     if (receipt->spent > map->spent)
         map->spent = receipt->spent;
@@ -124,6 +128,7 @@ static void take_answer(struct fm_cloud_map *map, struct fm_cloud_flight *flight
     answer->raised = receipt->raised;
     answer->cpu_s = (double)receipt->cpu_ns * 1e-9;
     answer->charge = receipt->charge;
+    answer->vcpus = (int)receipt->vcpus;
     copy_failures(flight, receipt, answer);
     fm_cloud_say(answer->why, "%s", sentences[receipt->status]);
     if (answer->computed > 0 && map->out_size > 0)
