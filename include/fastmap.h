@@ -261,7 +261,7 @@ struct fastmap_report {
     double cloud_left_seconds; /**< that the rest would have taken without the cloud when that was
                                     decided, and ... */
     double cloud_with_seconds; /**< ... with it */
-    int cloud_vcpus;           /**< that the map was granted */
+    int cloud_vcpus;           /**< that the map was granted, at last: they come and go */
     int cloud_vcpus_wished;  /**< that were asked for: those of the account, or max_cloud_workers */
     int cloud_vcpus_account; /**< that a map of the account may have */
     char cloud_said[FASTMAP_REPORT_SAID]; /**< a sentence where something is wrong, else "" */

@@ -54,6 +54,15 @@ static void nap(double seconds)
     nanosleep(&time, NULL);
 }
 
+/* vCPUs that the map has now. */
+static int vcpus_of(const struct fm_cloud *cloud)
+{
+    const int now = cloud->spans >= 3 && stand_in.later > 0 ? stand_in.later
+                    : stand_in.first > 0                    ? stand_in.first
+                                                            : stand_in.vcpus;
+    return cloud->map.vcpus < now ? cloud->map.vcpus : now;
+}
+
 /* ---- A vCPU ---- */
 
 static void compute(const struct fm_cloud *cloud, struct item *item)
@@ -114,7 +123,7 @@ static void *vcpu(void *argument)
     struct fm_cloud *cloud = argument;
     pthread_mutex_lock(&cloud->mutex);
     while (!cloud->ending) {
-        if (cloud->waiting == 0) {
+        if (cloud->waiting == 0 || cloud->busy >= vcpus_of(cloud)) {
             pthread_cond_wait(&cloud->changed, &cloud->mutex);
             continue;
         }
@@ -129,6 +138,7 @@ static void *vcpu(void *argument)
         pthread_mutex_lock(&cloud->mutex);
         answer_item(cloud, item);
         item->due = now() + stand_in.round_trip / 2;
+        item->answer.vcpus = vcpus_of(cloud);
         cloud->busy--;
         if (stand_in.fault == STAND_IN_STALLS && item->answer.status == FM_TIER_CLOUD_OVER)
             free(item);
@@ -174,11 +184,12 @@ static struct fm_cloud *connect_to(const struct fm_tier_cloud_service *service,
     return cloud;
 }
 
-static struct fm_tier_cloud_grant granted(const struct fm_tier_cloud_map *map)
+static struct fm_tier_cloud_grant granted(const struct fm_cloud *cloud)
 {
-    const int vcpus = map->vcpus < stand_in.vcpus ? map->vcpus : stand_in.vcpus;
-    return (struct fm_tier_cloud_grant){
-        .vcpus = vcpus, .hold = map->budget, .span_bytes = 1 << 20, .spans_in_flight = 256};
+    return (struct fm_tier_cloud_grant){.vcpus = vcpus_of(cloud),
+                                        .hold = cloud->map.budget,
+                                        .span_bytes = 1 << 20,
+                                        .spans_in_flight = 256};
 }
 
 static bool open_map(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map,
@@ -187,7 +198,7 @@ static bool open_map(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map
     if (cloud->rests && cloud->map.function == map->function) {
         cloud->rests = false;
         cloud->before = atomic_load(&stand_in.spent);
-        *grant = granted(&cloud->map);
+        *grant = granted(cloud);
         return true;
     }
     if (cloud->rests)
@@ -209,7 +220,7 @@ static bool open_map(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map
     cloud->spans = 0;
     cloud->before = atomic_load(&stand_in.spent);
     atomic_store(&stand_in.budget, map->budget);
-    *grant = granted(map);
+    *grant = granted(cloud);
     return true;
 }
 

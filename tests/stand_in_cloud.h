@@ -25,6 +25,8 @@ enum stand_in_fault {
 struct stand_in {
     enum stand_in_fault fault;
     int vcpus;
+    int first;         /* of these, that maps have at first; 0: all */
+    int later;         /* that they have from the third span on; 0: as before */
     double round_trip; /* seconds */
     int64_t price;
     int64_t balance;

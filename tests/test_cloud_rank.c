@@ -316,6 +316,35 @@ TEST(a_report_says_why_the_cloud_was_used_and_by_which_figures)
     CHECK_EQ_INT(fastmap_finalize(session), 0);
 }
 
+/* ---- vCPUs that come and go ---- */
+
+TEST(a_map_that_gets_more_vcpus_gives_the_cloud_more)
+{
+    stand_in_is(STAND_IN_FINE, 16, 0.005);
+    stand_in.first = 1;
+    stand_in.later = 16;
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    const struct fastmap_report report = run(session, 3000, 2000000, FASTMAP_ERR_ELEMENT);
+    CHECK_EQ_INT(report.cloud_vcpus, 16);
+    CHECK_EQ_INT(report.cloud_vcpus_wished, 16);
+    CHECK_TRUE(report.cloud > 1500, "%zu of 3000 in the cloud", report.cloud); /* 1000 with one */
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(a_map_that_loses_vcpus_gives_the_cloud_less)
+{
+    char text[1024];
+    stand_in_is(STAND_IN_FINE, 16, 0.005);
+    stand_in.later = 1;
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    const struct fastmap_report report = run(session, 3000, 2000000, FASTMAP_ERR_ELEMENT);
+    CHECK_EQ_INT(report.cloud_vcpus, 1);
+    CHECK_TRUE(report.cloud < 1500, "%zu of 3000 in the cloud", report.cloud); /* 2600 with 16 */
+    CHECK_EQ_INT(fastmap_explain(&report, text, sizeof text), 0);
+    CHECK_CONTAINS(text, "1 of 16 wished: the service has no more free");
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
 TEST(a_report_says_why_the_cloud_was_not_used)
 {
     static const struct {

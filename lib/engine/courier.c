@@ -220,6 +220,21 @@ static void note_answer(struct fm_engine_cloud *cloud, const struct fm_engine_pi
     note_rate(cloud, answer);
 }
 
+/* The map has another number of vCPUs from now on: the rate goes with it until it has been measured again. */
+static void take_vcpus(struct fm_engine_cloud *cloud, int vcpus)
+{
+    if (vcpus <= 0 || vcpus == cloud->grant.vcpus)
+        return;
+    const double factor = (double)vcpus / cloud->grant.vcpus;
+    cloud->grant.vcpus = vcpus;
+    cloud->rate *= factor;
+    cloud->worth *= factor;
+    fm_engine_pieces_stretch(cloud, 1 / factor);
+    fm_engine_reason_vcpus(cloud);
+    if (cloud->sched.workers > 0 && !cloud->over)
+        fm_engine_cloud_ready(cloud, cloud->worth);
+}
+
 /* An element that crashed there is computed here, as it would have been without the cloud. */
 static void strip_crash(struct fm_tier_cloud_answer *answer)
 {
@@ -279,6 +294,8 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
         answer->computed = answer->failed = answer->failures_listed = 0;
     else if (answer->status == FM_TIER_CLOUD_DONE)
         note_answer(cloud, piece, answer);
+    if (is_on(cloud))
+        take_vcpus(cloud, answer->vcpus);
     cloud->raised |= answer->raised;
     cloud->returned += answer->computed;
     if (is_on(cloud) && has_to_wait(cloud, answer))

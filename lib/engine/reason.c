@@ -69,14 +69,30 @@ void fm_engine_reason_opened(struct fm_engine_cloud *cloud)
                     fm_base_units_seconds(cloud->account.round_trip, trip));
 }
 
-void fm_engine_reason_sends(struct fm_engine_cloud *cloud, bool sends)
+/* False: a line about the map was told a moment ago. */
+static bool may_tell(struct fm_engine_cloud *cloud)
 {
-    char rate[FM_BASE_UNITS_BYTES];
     const uint64_t now = fm_base_ticks();
     if (!is_loud(cloud) || (cloud->reason.told_ticks != 0 &&
                             fm_base_ticks_to_ns(now - cloud->reason.told_ticks) < SAY_S * 1e9))
-        return;
+        return false;
     cloud->reason.told_ticks = now;
+    return true;
+}
+
+void fm_engine_reason_vcpus(struct fm_engine_cloud *cloud)
+{
+    if (may_tell(cloud))
+        fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_LOUD,
+                    "the cloud has %d of %d vCPUs for the map now", cloud->grant.vcpus,
+                    cloud->offer.vcpus);
+}
+
+void fm_engine_reason_sends(struct fm_engine_cloud *cloud, bool sends)
+{
+    char rate[FM_BASE_UNITS_BYTES];
+    if (!may_tell(cloud))
+        return;
     fm_base_log(cloud->session->settings.verbosity, FASTMAP_VERBOSITY_LOUD,
                 sends ? "the cloud gets elements again; it delivers %s, as %.1f threads here would"
                       : "the cloud gets no more for now, since the rest is done here sooner; it "

@@ -42,6 +42,9 @@ void fm_engine_reason_end(struct fm_engine_cloud *cloud, enum fastmap_cloud_use 
 void fm_engine_reason_opened(struct fm_engine_cloud *cloud);
 void fm_engine_reason_sends(struct fm_engine_cloud *cloud, bool sends);
 
+/* Its map has another number of vCPUs. */
+void fm_engine_reason_vcpus(struct fm_engine_cloud *cloud);
+
 /* Into the report of a map over ranks or with the cloud; of one that neither could take part in. */
 void fm_engine_reason_report(const struct fm_engine_group *group, struct fastmap_report *report);
 void fm_engine_reason_local(const struct fm_engine_map *run, struct fastmap_report *report);
