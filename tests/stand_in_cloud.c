@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "wire/worker.h"
+
 #define VCPUS_MOST 64
 #define QUEUE 1024
 
@@ -65,12 +67,33 @@ static int vcpus_of(const struct fm_cloud *cloud)
 
 /* ---- A vCPU ---- */
 
+/* One element, with its trail if the map has them. */
+static int compute_one(const struct fm_tier_cloud_map *map, const struct fm_tier_cloud_span *span,
+                       size_t i)
+{
+    fastmap_func *func;
+    const size_t trail = FM_WIRE_WORKER_TRAIL_BYTES;
+    const bool has_in = map->in_size > (map->trail ? trail : 0);
+    const bool has_out = map->out_size > (map->trail ? trail : 0);
+    const char *in = (const char *)span->in + i * map->in_size;
+    char *out = (char *)span->out + i * map->out_size;
+    memcpy(&func, &map->function, sizeof func);
+    const double begun = now();
+    const int code = func(has_in ? in : NULL, has_out ? out : NULL, map->shared);
+    if (map->trail) {
+        const uint64_t index = fm_wire_worker_trail_get((const uint8_t *)in + map->in_size - trail);
+        fm_wire_worker_trail_put((uint8_t *)out + map->out_size - trail,
+                                 (uint64_t)((now() - begun) * 1e9));
+        int64_t none = -1;
+        (void)atomic_compare_exchange_strong(&stand_in.first_index, &none, (int64_t)index);
+    }
+    return code;
+}
+
 static void compute(const struct fm_cloud *cloud, struct item *item)
 {
     const struct fm_tier_cloud_map *map = &cloud->map;
     struct fm_tier_cloud_answer *answer = &item->answer;
-    fastmap_func *func;
-    memcpy(&func, &map->function, sizeof func);
     const double begun = now();
     for (size_t i = 0; i < item->span.count; i++) {
         const int64_t spent = atomic_load(&stand_in.spent);
@@ -87,8 +110,7 @@ static void compute(const struct fm_cloud *cloud, struct item *item)
             (void)snprintf(answer->why, sizeof answer->why, "an element died of signal 11");
             break;
         }
-        const int code = func((const char *)item->span.in + i * map->in_size,
-                              (char *)item->span.out + i * map->out_size, map->shared);
+        const int code = compute_one(map, &item->span, i);
         if (code != 0 && answer->failures_listed < FM_TIER_CLOUD_FAILURES)
             answer->failures[answer->failures_listed++] = (struct fm_tier_cloud_failure){
                 .index = item->span.first + i, .count = 1, .code = code};
@@ -160,6 +182,7 @@ static bool account_of(struct fm_cloud *cloud, struct fm_tier_cloud_account *acc
     *account = (struct fm_tier_cloud_account){.balance = stand_in.balance,
                                               .price = stand_in.price,
                                               .vcpus = stand_in.vcpus,
+                                              .trail = !stand_in.is_old,
                                               .round_trip = stand_in.round_trip};
     return true;
 }
@@ -195,7 +218,7 @@ static struct fm_tier_cloud_grant granted(const struct fm_cloud *cloud)
 static bool open_map(struct fm_cloud *cloud, const struct fm_tier_cloud_map *map,
                      struct fm_tier_cloud_grant *grant, char why[FM_TIER_CLOUD_WHY])
 {
-    if (cloud->rests && cloud->map.function == map->function) {
+    if (cloud->rests && cloud->map.function == map->function && cloud->map.trail == map->trail) {
         cloud->rests = false;
         cloud->before = atomic_load(&stand_in.spent);
         *grant = granted(cloud);

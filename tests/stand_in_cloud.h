@@ -30,6 +30,7 @@ struct stand_in {
     double round_trip; /* seconds */
     int64_t price;
     int64_t balance;
+    bool is_old; /* it knows nothing of trails */
     /* What was seen: */
     _Atomic int connects;
     _Atomic int opens;
@@ -37,6 +38,7 @@ struct stand_in {
     _Atomic int spans;
     _Atomic int64_t spent;
     _Atomic int64_t budget;
+    _Atomic int64_t first_index; /* of the first element with a trail, once this is set to -1 */
 };
 
 extern struct stand_in stand_in;

@@ -523,10 +523,10 @@ TEST(trails_are_asked_for_where_the_service_has_them)
     map.resting_most = map.budget;
     CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
     CHECK_CONTAINS(cloud_service_opening(service), "\"trail\":true");
-    CHECK_EQ_INT((int)cloud_service_counts(service).opens, 2);
+    const unsigned opens = cloud_service_counts(service).opens;
     CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
     CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
-    CHECK_EQ_INT((int)cloud_service_counts(service).opens, 2);
+    CHECK_EQ_INT((int)cloud_service_counts(service).opens, (int)opens);
     end();
 }
 
@@ -909,15 +909,16 @@ TEST(a_map_that_rests_is_taken_up_by_one_like_it_without_a_call)
     CHECK_EQ_INT((int)again.spent, (int)again.charge);
     CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
     CHECK_EQ_INT((int)bill.charged, (int)again.charge);
-    map.stop = !map.stop; /* another map */
+    map.stop = !map.stop; /* another map, of a program that is known: one call for each */
+    const unsigned opens = cloud_service_counts(service).opens;
     CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
     CHECK_EQ_INT((int)cloud_service_counts(service).closes, 1);
-    CHECK_EQ_INT((int)cloud_service_counts(service).opens, 2);
+    CHECK_EQ_INT((int)cloud_service_counts(service).opens, (int)opens + 1);
     CHECK_TRUE(tier->rest(cloud, &bill), "it does not rest");
     map.resting_least = map.budget + 1; /* too little is left */
     CHECK_TRUE(tier->open(cloud, &map, &grant, why), "%s", why);
     CHECK_EQ_INT((int)cloud_service_counts(service).closes, 2);
-    CHECK_EQ_INT((int)cloud_service_counts(service).opens, 3);
+    CHECK_EQ_INT((int)cloud_service_counts(service).opens, (int)opens + 2);
     end();
 }
 

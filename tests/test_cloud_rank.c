@@ -232,6 +232,7 @@ TEST(what_flies_is_late_by_what_is_known_now_and_a_silent_cloud_gets_nothing)
     const uint64_t second = fm_base_ns_to_ticks(1e9);
     struct fm_engine_piece piece = {.parcel = &parcel,
                                     .count = 3,
+                                    .work = 3,
                                     .id = 1,
                                     .sent_ticks = fm_base_ticks() - second,
                                     .expected_ns = 60e9};
@@ -241,6 +242,7 @@ TEST(what_flies_is_late_by_what_is_known_now_and_a_silent_cloud_gets_nothing)
                                     .account.round_trip = 0.01,
                                     .flying = &piece,
                                     .flying_elements = 3,
+                                    .flying_work = 3,
                                     .flying_spans = 1};
     fm_engine_pieces_expect(&cloud);
     CHECK_TRUE(piece.expected_ns > 1e9 && piece.expected_ns < 10e9, "%g ns", piece.expected_ns);
@@ -265,12 +267,16 @@ TEST(what_is_late_is_taken_back_where_it_is_computed_here_in_a_moment)
     struct fm_engine_parcel parcel = {.count = 4};
     struct fm_engine_piece piece = {.parcel = &parcel,
                                     .count = 4,
+                                    .work = 4,
                                     .id = 1,
                                     .sent_ticks = fm_base_ticks() - fm_base_ns_to_ticks(0.4e9),
                                     .expected_ns = 0.3e9,
                                     .computed_ns = 0.1e9};
-    struct fm_engine_cloud cloud = {
-        .group = &group, .account.round_trip = 0.1, .flying = &piece, .flying_elements = 4};
+    struct fm_engine_cloud cloud = {.group = &group,
+                                    .account.round_trip = 0.1,
+                                    .flying = &piece,
+                                    .flying_elements = 4,
+                                    .flying_work = 4};
     CHECK_TRUE(!fm_engine_pieces_is_overdue(&piece), "given up for lost after 1.3 times");
     CHECK_TRUE(fm_engine_pieces_can_be_taken(&cloud), "waited for, though 4 ms would do here");
     group.sched.cost_ns = 50e6; /* one of them may just be long */
@@ -665,6 +671,121 @@ TEST(progress_counts_what_the_cloud_has_not_yet_computed_as_open)
             lines++;
         }
         CHECK_TRUE(lines >= 1, "policy %d shows no progress: %s", policy, seen);
+    }
+}
+
+/* ---- Elements that are in order of what they cost ---- */
+
+#define DEAR 37 /* and every 16th from it: they take ten times as long */
+#define SPREAD 160
+
+static bool is_dear(size_t index)
+{
+    return index % 16 == DEAR % 16;
+}
+
+/* Fails where its index is not what its input says: that is what it has in common with work(). */
+static int work_unequally(const void *from, void *to, const void *shared)
+{
+    const uint64_t index = from != NULL ? *(const uint64_t *)from : fastmap_index();
+    const bool here = fastmap_index() != SIZE_MAX; /* the stand-in's threads are in no map */
+    const struct timespec time = {.tv_nsec = is_dear(index) ? 50000000 : 5000000};
+    (void)shared;
+    nanosleep(&time, NULL);
+    *(uint64_t *)to = index * 3 + 1;
+    return here && fastmap_index() != index ? 8 : index == DEAR ? 7 : 0;
+}
+
+static struct fastmap_report run_unequally(struct fastmap_session *session, bool in_place)
+{
+    struct fastmap_report report = FASTMAP_REPORT();
+    struct fastmap_map map = FASTMAP_MAP(.func = work_unequally, .in = in, .in_size = 8, .out = out,
+                                         .out_size = 8, .n = SPREAD);
+    for (size_t i = 0; i < SPREAD; i++)
+        in[i] = out[i] = i;
+    if (in_place)
+        map.in = out;
+    atomic_store(&stand_in.first_index, -1);
+    CHECK_EQ_INT(fastmap_session_run(session, &map, &report), FASTMAP_ERR_ELEMENT);
+    size_t wrong = 0;
+    for (size_t i = 0; i < SPREAD; i++)
+        wrong += out[i] != i * 3 + 1 ? 1 : 0;
+    CHECK_EQ_SIZE(wrong, 0);
+    CHECK_EQ_SIZE(report.elements, SPREAD);
+    CHECK_EQ_SIZE(report.failed, 1);
+    CHECK_EQ_INT((int)report.failures[0].index, DEAR);
+    CHECK_EQ_INT(report.failures[0].code, 7);
+    return report;
+}
+
+TEST(a_course_is_left_alone_as_soon_as_it_has_predicted_nothing)
+{
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = work, .in = in, .in_size = 8, .out = out, .out_size = 8, .n = 64);
+    const bool ordered[] = {false, true, true, false, true};
+    for (int turn = 0; turn < 5; turn++) {
+        struct fm_engine_course *course = fm_engine_course_begin(&map, 4711, 1e6, true);
+        CHECK_TRUE(course != NULL, "no memory");
+        CHECK_TRUE(course->ordered == ordered[turn], "turn %d: ordered %d", turn, course->ordered);
+        for (size_t i = 0; i < 64; i++) {
+            const uint64_t key = turn < 2 ? i : i + 7; /* costs change in the third map, once */
+            CHECK_TRUE(!course->ordered || i == 0 ||
+                           course->all.before[i + 1] - course->all.before[i] >=
+                               (course->all.before[i] - course->all.before[i - 1]) * (1 - 1e-9),
+                       "turn %d: %zu is out of order", turn, i);
+            fm_engine_course_note(course, i, 1e6 * (double)(1 + key * 2654435761U % 64));
+        }
+        CHECK_TRUE(!ordered[turn] || fabs(course->all.before[64] - 64) < 1e-6, "%g of 64",
+                   course->all.before[64]);
+        fm_engine_course_end(course);
+    }
+    CHECK_TRUE(fm_engine_course_begin(&map, 4711, 1e4, true) == NULL, "one for cheap elements");
+    struct fm_engine_course *older = fm_engine_course_begin(&map, 4711, 1e6, false);
+    CHECK_TRUE(older != NULL && !older->ordered && older->all.place[5] == 5, "out of order");
+    fm_engine_course_end(older);
+}
+
+TEST(the_dearest_elements_of_the_last_map_go_to_the_cloud_first)
+{
+    stand_in_is(STAND_IN_FINE, 4, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    (void)run_unequally(session,
+                        false); /* tells what an element costs, the next one what each does */
+    (void)run_unequally(session, true);
+    for (int i = 0; i < 2; i++) {
+        const struct fastmap_report report = run_unequally(session, i > 0);
+        const int64_t first = atomic_load(&stand_in.first_index);
+        CHECK_TRUE(first >= 0 && is_dear((size_t)first), "the first one sent was %d", (int)first);
+        CHECK_TRUE(report.cloud > 0 && report.cloud < SPREAD, "%zu in the cloud", report.cloud);
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(an_older_service_gets_elements_in_their_own_order)
+{
+    stand_in_is(STAND_IN_FINE, 4, 0.002);
+    stand_in.is_old = true;
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    for (int i = 0; i < 4; i++) {
+        const struct fastmap_report report = run_unequally(session, false);
+        CHECK_EQ_INT((int)atomic_load(&stand_in.first_index), -1);
+        CHECK_TRUE(i == 0 || report.cloud > 0, "nothing in the cloud");
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(elements_in_order_survive_whatever_the_cloud_does_wrong)
+{
+    static const enum stand_in_fault faults[] = {STAND_IN_GOES, STAND_IN_LOSES, STAND_IN_CUTS,
+                                                 STAND_IN_KILLS, STAND_IN_LIES};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        stand_in_is(STAND_IN_FINE, 4, 0.002);
+        struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+        (void)run_unequally(session, false);
+        (void)run_unequally(session, false);
+        stand_in.fault = faults[i];
+        (void)run_unequally(session, false);
+        CHECK_EQ_INT(fastmap_finalize(session), 0);
     }
 }
 

@@ -7,10 +7,12 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "sched/course.h"
 #include "sched/share.h"
 #include "sched/split.h"
 #include "sched/spread.h"
 #include "test.h"
+#include "tier/course.h"
 
 #define SIZE_MOST ((size_t)-1)
 
@@ -410,4 +412,101 @@ TEST(a_range_narrows_with_what_is_seen_and_is_wide_where_nothing_is)
     fm_sched_spread_note(&spread, 0, 5);
     CHECK_EQ_SIZE(spread.samples, 1000);
     CHECK_TRUE(fm_sched_spread_factor(&spread, 0) == 1, "nothing to come costs something");
+}
+
+/* ---- Courses ---- */
+
+#define COURSE 500
+
+static void draw_costs(float *cost_ns, size_t n, size_t seed)
+{
+    for (size_t i = 0; i < n; i++)
+        cost_ns[i] = (float)(1e5 * exp(2 * sin((double)(i * 7919 + seed))));
+}
+
+TEST(a_course_is_ascending_and_has_each_element_once)
+{
+    static float cost_ns[COURSE];
+    static struct fm_sched_costed elements[COURSE];
+    bool seen[COURSE] = {false};
+    draw_costs(cost_ns, COURSE, 1);
+    cost_ns[3] = cost_ns[4] = cost_ns[400];
+    for (size_t i = 0; i < COURSE; i++)
+        elements[i] = (struct fm_sched_costed){.cost_ns = cost_ns[i], .index = (uint32_t)i};
+    fm_sched_course_sort(elements, COURSE);
+    for (size_t i = 0; i < COURSE; i++) {
+        CHECK_TRUE(!seen[elements[i].index], "%u twice", elements[i].index);
+        seen[elements[i].index] = true;
+        CHECK_TRUE(i == 0 || elements[i - 1].cost_ns < elements[i].cost_ns ||
+                       (elements[i - 1].cost_ns == elements[i].cost_ns &&
+                        elements[i - 1].index < elements[i].index),
+                   "%zu is out of order", i);
+    }
+}
+
+TEST(as_many_elements_are_cut_off_a_course_as_come_nearest_to_the_work)
+{
+    static uint32_t place[COURSE];
+    static double before[COURSE + 1];
+    static float cost_ns[COURSE];
+    draw_costs(cost_ns, COURSE, 2);
+    for (size_t i = 0; i < COURSE; i++)
+        before[i + 1] = before[i] + cost_ns[i] * 1e-5;
+    const struct fm_tier_course course = {.place = place, .before = before};
+    for (size_t i = 0; i < 2000; i++) {
+        const size_t first = i * 37 % COURSE;
+        const size_t end = first + 1 + i * 101 % (COURSE - first);
+        const double work = (before[end] - before[first]) * (double)(i % 11) / 10;
+        const size_t low = fm_tier_course_lowest(&course, first, end, work);
+        const size_t high = fm_tier_course_highest(&course, first, end, work);
+        CHECK_TRUE(low >= 1 && low <= end - first && high >= 1 && high <= end - first,
+                   "%zu and %zu of %zu", low, high, end - first);
+        for (int more = -1; more <= 1; more += 2) {
+            const size_t lower = low + (size_t)more, higher = high + (size_t)more;
+            const double low_off = fabs(before[first + low] - before[first] - work);
+            const double high_off = fabs(before[end] - before[end - high] - work);
+            if (lower >= 1 && lower <= end - first)
+                CHECK_TRUE(low_off <= fabs(before[first + lower] - before[first] - work) + 1e-9,
+                           "%zu of [%zu, %zu) is nearer than %zu", lower, first, end, low);
+            if (higher >= 1 && higher <= end - first)
+                CHECK_TRUE(high_off <= fabs(before[end] - before[end - higher] - work) + 1e-9,
+                           "%zu of [%zu, %zu) is nearer than %zu", higher, first, end, high);
+        }
+    }
+    CHECK_EQ_SIZE(fm_tier_course_lowest(&course, 5, 5, 1), 0);
+    CHECK_EQ_SIZE(fm_tier_course_highest(NULL, 5, 5, 1), 0);
+    CHECK_EQ_SIZE(fm_tier_course_lowest(NULL, 5, 9, 3), 3);
+    CHECK_EQ_SIZE(fm_tier_course_highest(NULL, 5, 9, 1e30), 4);
+    CHECK_EQ_SIZE(fm_tier_course_highest(NULL, 5, 9, 0.2), 1);
+}
+
+TEST(costs_persist_where_they_are_predicted_better_than_by_their_mean)
+{
+    static float last[COURSE], now[COURSE];
+    draw_costs(last, COURSE, 3);
+    for (size_t i = 0; i < COURSE; i++)
+        now[i] = last[i] * (i % 2 == 0 ? 2.4F : 2.0F); /* a slower machine, and some noise */
+    CHECK_TRUE(fm_sched_course_persists(last, now, COURSE), "20%% of noise");
+    for (size_t i = 0; i < COURSE; i += 3)
+        last[i] = 0;
+    for (size_t i = 0; i < COURSE; i += 5)
+        now[i] = 0;
+    CHECK_TRUE(fm_sched_course_persists(last, now, COURSE), "though some are unknown");
+    draw_costs(now, COURSE, 77);
+    CHECK_TRUE(!fm_sched_course_persists(last, now, COURSE), "drawn anew");
+    for (size_t i = 4; i < COURSE; i++)
+        now[i] = 0;
+    CHECK_TRUE(fm_sched_course_persists(last, now, COURSE), "four elements say nothing");
+}
+
+TEST(what_is_unknown_of_a_course_is_the_mean_and_noise_is_no_order)
+{
+    float cost_ns[] = {0, 100, 0, 300};
+    float nothing[] = {0, 0};
+    CHECK_TRUE(fm_sched_course_fill(cost_ns, 4), "nothing known of 2");
+    CHECK_TRUE(cost_ns[0] == 200 && cost_ns[2] == 200 && cost_ns[3] == 300, "%g", cost_ns[0]);
+    CHECK_TRUE(!fm_sched_course_fill(nothing, 2), "something known of nothing");
+    CHECK_TRUE(!fm_sched_course_is_flat(cost_ns, 4), "1 to 3 is flat");
+    const float alike[] = {100, 105, 98, 101};
+    CHECK_TRUE(fm_sched_course_is_flat(alike, 4), "5%% of noise");
 }

@@ -65,7 +65,7 @@ void fm_engine_cloud_rest(struct fm_engine_cloud *cloud)
 static bool should_rise(const struct fm_engine_cloud *cloud)
 {
     return cloud->state == FM_ENGINE_CLOUD_OPEN && !cloud->over && cloud->sched.workers <= 0 &&
-           !fm_engine_pieces_is_silent(cloud) && fm_engine_purse_gains(cloud);
+           !fm_engine_pieces_is_silent(cloud) && fm_engine_pace_gains(cloud);
 }
 
 void fm_engine_cloud_over(struct fm_engine_cloud *cloud)
@@ -207,6 +207,14 @@ void fm_engine_cloud_leave(struct fm_engine_group *group)
     fm_engine_courier_part(cloud);
     if (cloud->raised != 0)
         fm_base_fenv_raise(cloud->raised);
+}
+
+bool fm_engine_cloud_takes_any(struct fm_engine_cloud *cloud)
+{
+    pthread_mutex_lock(&cloud->world->mutex);
+    const bool any = cloud->connection != NULL && cloud->account.trail;
+    pthread_mutex_unlock(&cloud->world->mutex);
+    return any;
 }
 
 /* ---- Life ---- */

@@ -8,6 +8,8 @@
  *     pieces.c    its side of the ledger: parcels that it was given, pieces of them that wait or fly
  *     courier.c   the thread that carries pieces to the service and answers back
  *     witness.c   an element of each map that is computed here, too, and compared
+ *     link.c      what answers say of the link and of the service's speed
+ *     pace.c      how fast both sides are, the split, spans
  *     purse.c     whether it pays: time gained, money, the user's yes
  *     question.c  where that yes is to be had: on rank 0
  *     reason.c    what was decided and why, for people
@@ -26,6 +28,7 @@
 #include "base/fenv.h"
 #include "engine/group.h"
 #include "engine/reason.h"
+#include "sched/split.h"
 #include "tier/cloud.h"
 
 struct fm_engine_letter;
@@ -34,13 +37,15 @@ struct fm_engine_letter;
 struct fm_engine_piece {
     struct fm_engine_piece *next;
     struct fm_engine_parcel *parcel;
-    size_t first; /* index in the owner's map */
+    size_t first; /* index in the owner's map, or its position where that has a course */
     size_t count;
+    double work; /* of its elements, in elements of mean cost */
     uint64_t id; /* of its span; 0: it waits */
     uint64_t sent_ticks;
     double expected_ns;                  /* until it is back, from then */
     double computed_ns;                  /* the same, if moving bytes took no time */
     size_t ahead;                        /* elements that were on their way, these included */
+    char *in;                            /* while it flies, where elements have trails */
     char *out;                           /* while it flies */
     bool given_up;                       /* somebody else computes it: its answer comes too late */
     struct fm_tier_cloud_answer *answer; /* that it has come back with, while it is held */
@@ -143,7 +148,9 @@ struct fm_engine_cloud {
     struct fm_engine_piece *held; /* back, and waiting for the witness */
     struct fm_engine_witness witness;
     size_t waiting_elements;
+    double waiting_work;
     size_t flying_elements;
+    double flying_work;
     int flying_spans;
     uint64_t landed_ticks; /* when something last came back */
     uint64_t spans;        /* sent so far: their names */
@@ -156,9 +163,10 @@ struct fm_engine_cloud {
     bool verified;   /* an element was computed here too, with the same result */
     unsigned raised; /* floating-point exceptions */
     size_t returned; /* elements that have come back computed */
-    double cost_s;   /* CPU time of an element there, 0: unknown */
-    double rate;     /* elements a second that come back, 0: unknown */
-    size_t rated;    /* of them, in so many spans, since ... */
+    double cost_s;   /* CPU time of an element of mean cost there, 0: unknown */
+    double rate;     /* such elements a second that come back, 0: unknown */
+    double rated;    /* of them, in so many elements and spans, since ... */
+    size_t rated_elements;
     int rated_spans;
     uint64_t rated_from_ticks;
     uint64_t done_ticks;            /* when the service should have computed all that was sent */
@@ -208,6 +216,16 @@ void fm_engine_cloud_leave(struct fm_engine_group *group);
 /* To be called now and then while it takes part: sends for the courier when that pays. */
 void fm_engine_cloud_consider(struct fm_engine_cloud *cloud);
 
+/* Whether elements can be sent to it out of order, as far as known. Without the mutex. */
+bool fm_engine_cloud_takes_any(struct fm_engine_cloud *cloud);
+
+/* The course of the map that it takes part in; NULL: that has none. */
+static inline const struct fm_tier_course *
+fm_engine_cloud_course(const struct fm_engine_cloud *cloud)
+{
+    return cloud->group->course != NULL ? &cloud->group->course->all : NULL;
+}
+
 /* Nothing more is worth sending at present: what waits goes back to whoever asks. */
 void fm_engine_cloud_rest(struct fm_engine_cloud *cloud);
 
@@ -255,8 +273,12 @@ bool fm_engine_pieces_stir(const struct fm_engine_cloud *cloud);
 /* Its messages to this rank. True: there were some. */
 bool fm_engine_pieces_poll(struct fm_engine_group *group);
 
-/* For the courier: a piece of at most so many elements that waits, cut off and marked as flying; NULL: none,
-   or no memory. What became of a piece that flew: its first `computed` elements are there. */
+/* The piece that waits and of which the next span is to be cut, from its end: where elements are in order
+   these are the dearest. NULL: none. */
+struct fm_engine_piece *fm_engine_pieces_next(const struct fm_engine_cloud *cloud);
+
+/* For the courier: at most so many elements of it, cut off and marked as flying; NULL: none, or no memory.
+   What became of a piece that flew: its first `computed` elements are there. */
 struct fm_engine_piece *fm_engine_pieces_pick(struct fm_engine_cloud *cloud, size_t count);
 void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
                              const struct fm_tier_cloud_answer *answer);
@@ -321,6 +343,18 @@ enum fm_engine_verdict fm_engine_witness_hear(struct fm_engine_cloud *cloud);
 /* Forgets it; it does not run. */
 void fm_engine_witness_dismiss(struct fm_engine_cloud *cloud);
 
+/* ---- link.c: called by the courier ---- */
+
+/* Spans are about to be sent; a piece that flew has come back, with that answer; the map is over, for which
+   the courier flew since then. */
+void fm_engine_link_begin(struct fm_engine_cloud *cloud);
+void fm_engine_link_note(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                         const struct fm_tier_cloud_answer *answer);
+void fm_engine_link_end(struct fm_engine_cloud *cloud, uint64_t begun);
+
+/* The map has another number of vCPUs from now on; 0: the service does not say. */
+void fm_engine_link_vcpus(struct fm_engine_cloud *cloud, int vcpus);
+
 /* ---- purse.c ---- */
 
 /* Whether a map could be long enough, before anything of it has run. Without the mutex. */
@@ -349,26 +383,40 @@ void fm_engine_purse_foresee(const struct fastmap_session *session, const struct
                              const struct fm_tier_cloud_account *account,
                              struct fastmap_forecast *to);
 
-/* A piece is sent now: for how long it should be away. */
-void fm_engine_purse_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece);
+/* ---- pace.c ---- */
 
-/* For how long one of so many elements is at most, with all that flies before it. */
-double fm_engine_purse_return_ns(const struct fm_engine_cloud *cloud, size_t count);
-
-/* For how long what is on its way lasts. */
-double fm_engine_purse_ahead_ns(const struct fm_engine_cloud *cloud);
-
-/* Whether it pays to send anything of what is left, with nothing on its way. */
-bool fm_engine_purse_gains(const struct fm_engine_cloud *cloud);
+/* Workers that the service grants, or would. */
+int fm_engine_pace_vcpus(const struct fm_engine_cloud *cloud);
 
 /* Bytes of an element that the link carries: the larger of both ways, which are used at once. */
-double fm_engine_purse_bytes(const struct fm_engine_cloud *cloud);
+double fm_engine_pace_bytes(const struct fm_engine_cloud *cloud);
 
 /* Bytes a second that the link is trusted to carry. */
-double fm_engine_purse_trusted(const struct fm_engine_cloud *cloud);
+double fm_engine_pace_trusted(const struct fm_engine_cloud *cloud);
 
-/* How many elements the next span should have; 0: none should be sent now, since enough are on their way or
-   (*pays is false) this side would be done sooner. */
-size_t fm_engine_purse_span(const struct fm_engine_cloud *cloud, bool *pays);
+/* What this side has not begun, the cloud's part that waits included, and what the cloud, which begins so
+   much later, makes of it. */
+struct fm_sched_offer fm_engine_pace_offer(const struct fm_engine_cloud *cloud, double more_s);
+
+/* How much of it the cloud should get; *saved_s: how much sooner the map would end; infinite: this side
+   computes nothing. Whether that is worth it. */
+size_t fm_engine_pace_share(const struct fm_sched_offer *of, double *saved_s);
+bool fm_engine_pace_is_worth(const struct fm_sched_offer *of, double saved_s);
+
+/* Whether it pays to send anything of what is left, with nothing on its way. */
+bool fm_engine_pace_gains(const struct fm_engine_cloud *cloud);
+
+/* A piece is sent now: for how long it should be away. */
+void fm_engine_pace_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece);
+
+/* For how long one of so many elements and so much work is at most, with all that flies before it. */
+double fm_engine_pace_return_ns(const struct fm_engine_cloud *cloud, size_t count, double work);
+
+/* For how long what is on its way lasts. */
+double fm_engine_pace_ahead_ns(const struct fm_engine_cloud *cloud);
+
+/* How many elements of the piece that is next the next span should have; 0: none should be sent now, since
+   enough are on their way or (*pays is false) this side would be done sooner. */
+size_t fm_engine_pace_span(const struct fm_engine_cloud *cloud, bool *pays);
 
 #endif

@@ -22,16 +22,6 @@
     2.0 /* for which a map that is over stays open there, in case that one like it follows */
 #define SLOW_PER_S \
     20e6 /* bytes: an upload that is slower shows what the link carries, not the service */
-#define LINK_SPANS 4 /* that are looked at together, */
-#define LATE 0.5     /* and are late if they take so much longer than they should, */
-#define LATE_S 0.01  /* and so long each */
-#define TRUST 2.0 /* times what it was trusted with, at once: bytes may have overtaken each other */
-#define PUNCTUAL 0.1     /* and within this of it, and ... */
-#define PUNCTUAL_S 0.002 /* ... this each, nobody can tell */
-#define RATED_S 0.1      /* the rate is measured over so long at least */
-#define RATED_TRIPS 2    /* and so many round trips, */
-#define RATED_WAVES 3    /* and so many spans of each vCPU */
-#define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
 
 void fm_engine_courier_warn(const struct fastmap_session *session, const char *why)
 {
@@ -111,130 +101,6 @@ static struct fm_engine_piece *flying_as(const struct fm_engine_cloud *cloud, ui
     return piece;
 }
 
-/* The link carries so much at least. */
-static void note_carried(struct fm_engine_cloud *cloud, double bytes_per_s)
-{
-    if (bytes_per_s > cloud->bytes_per_s)
-        cloud->bytes_per_s = bytes_per_s;
-}
-
-/* What comes back much later than it should, by what it takes to compute it and what was sent before, is
-   held up by the link, which then carries what comes back and no more. Where it would be late by what was
-   known, but is not, the link is better than that. */
-static void judge_link(struct fm_engine_cloud *cloud, const struct fm_engine_link *link)
-{
-    const double seconds = fm_base_ticks_to_ns(fm_base_ticks() - link->from_ticks) * 1e-9;
-    const double late_s = link->taken_s - link->expected_s;
-    const double trips_s = LINK_SPANS * cloud->account.round_trip;
-    const double much_s = LATE * (link->expected_s - trips_s) + LINK_SPANS * LATE_S;
-    if (late_s > much_s && link->back_bytes > 0) {
-        const double carried = link->back_bytes / seconds;
-        cloud->bytes_per_s = cloud->held_up ? (cloud->bytes_per_s + carried) / 2 : carried;
-        cloud->held_up = true;
-        return;
-    }
-    const double most_s = (late_s > 0 ? late_s : 0) + PUNCTUAL * link->expected_s;
-    cloud->held_up = cloud->held_up && link->ahead_bytes / cloud->bytes_per_s < much_s;
-    if (!cloud->held_up) {
-        const double carried = link->ahead_bytes / (most_s + LINK_SPANS * PUNCTUAL_S);
-        const double most = TRUST * fm_engine_purse_trusted(cloud);
-        note_carried(cloud, carried < most ? carried : most);
-    }
-}
-
-static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
-                      const struct fm_tier_cloud_answer *answer)
-{
-    struct fm_engine_link *link = &cloud->link;
-    const double bytes = fm_engine_purse_bytes(cloud);
-    if (cloud->returned == 0) /* the first of a map: what went before it is not known */
-        *link = (struct fm_engine_link){.from_ticks = fm_base_ticks()};
-    else
-        link->back_bytes += (double)answer->computed * bytes;
-    link->spans++;
-    link->ahead_bytes += (double)piece->ahead * bytes;
-    link->expected_s += piece->computed_ns * 1e-9;
-    link->taken_s += answer->seconds;
-    if (link->spans < LINK_SPANS)
-        return;
-    judge_link(cloud, link);
-    *link = (struct fm_engine_link){.from_ticks = fm_base_ticks()};
-}
-
-/* Too short a map to be rated: what it has moved at all. */
-static void note_moved(struct fm_engine_cloud *cloud, uint64_t begun)
-{
-    const double seconds =
-        fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9 - cloud->account.round_trip;
-    const double carried = (double)cloud->returned * fm_engine_purse_bytes(cloud) / seconds;
-    if (seconds > 0)
-        note_carried(cloud, carried);
-}
-
-static void rate_from_now(struct fm_engine_cloud *cloud)
-{
-    cloud->rated = 0;
-    cloud->rated_spans = 0;
-    cloud->rated_from_ticks = fm_base_ticks();
-}
-
-/* Spans that began together come back together, and a rate over a few of such waves would say anything. */
-static bool is_rated(const struct fm_engine_cloud *cloud, double seconds)
-{
-    const int at_once =
-        cloud->flying_spans < cloud->grant.vcpus ? cloud->flying_spans : cloud->grant.vcpus;
-    return seconds > RATED_S && seconds > RATED_TRIPS * cloud->account.round_trip &&
-           cloud->rated > 0 && cloud->rated_spans > RATED_WAVES * at_once;
-}
-
-/* The rate at which elements come back while there are always some to send; from the first that is back. */
-static void note_rate(struct fm_engine_cloud *cloud, const struct fm_tier_cloud_answer *answer)
-{
-    if (answer->computed > 0)
-        cloud->cost_s = answer->cpu_s / (double)answer->computed;
-    cloud->rated += answer->computed;
-    cloud->rated_spans++;
-    const double seconds = fm_base_ticks_to_ns(fm_base_ticks() - cloud->rated_from_ticks) * 1e-9;
-    if (cloud->returned == 0 || cloud->waiting == NULL || cloud->sched.workers <= 0) {
-        rate_from_now(cloud);
-        return;
-    }
-    if (!is_rated(cloud, seconds))
-        return;
-    const double rate = (double)cloud->rated / seconds;
-    note_carried(cloud, rate * fm_engine_purse_bytes(cloud));
-    cloud->rate = cloud->rate > 0 ? (cloud->rate + rate) / 2 : rate;
-    fm_engine_pieces_expect(cloud);
-    rate_from_now(cloud);
-    const double workers = cloud->rate * cloud->group->sched.cost_ns * 1e-9;
-    const double most = WORKERS_MOST * cloud->grant.vcpus;
-    if (workers > 0 && !cloud->over)
-        fm_engine_cloud_ready(cloud, workers < most ? workers : most);
-}
-
-static void note_answer(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
-                        const struct fm_tier_cloud_answer *answer)
-{
-    if (fm_engine_purse_bytes(cloud) > 0)
-        note_link(cloud, piece, answer);
-    note_rate(cloud, answer);
-}
-
-/* The map has another number of vCPUs from now on: the rate goes with it until it has been measured again. */
-static void take_vcpus(struct fm_engine_cloud *cloud, int vcpus)
-{
-    if (vcpus <= 0 || vcpus == cloud->grant.vcpus)
-        return;
-    const double factor = (double)vcpus / cloud->grant.vcpus;
-    cloud->grant.vcpus = vcpus;
-    cloud->rate *= factor;
-    cloud->worth *= factor;
-    fm_engine_pieces_stretch(cloud, 1 / factor);
-    fm_engine_reason_vcpus(cloud);
-    if (cloud->sched.workers > 0 && !cloud->over)
-        fm_engine_cloud_ready(cloud, cloud->worth);
-}
-
 /* An element that crashed there is computed here, as it would have been without the cloud. */
 static void strip_crash(struct fm_tier_cloud_answer *answer)
 {
@@ -293,9 +159,9 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
     if (!is_on(cloud) || cloud->distrusted)
         answer->computed = answer->failed = answer->failures_listed = 0;
     else if (answer->status == FM_TIER_CLOUD_DONE)
-        note_answer(cloud, piece, answer);
+        fm_engine_link_note(cloud, piece, answer);
     if (is_on(cloud))
-        take_vcpus(cloud, answer->vcpus);
+        fm_engine_link_vcpus(cloud, answer->vcpus);
     cloud->raised |= answer->raised;
     cloud->returned += answer->computed;
     if (is_on(cloud) && has_to_wait(cloud, answer))
@@ -320,7 +186,9 @@ static bool send_one(struct fm_engine_cloud *cloud, struct fm_engine_piece *piec
         .id = piece->id,
         .first = piece->first,
         .count = piece->count,
-        .in = parcel->in + (piece->first - parcel->first) * cloud->offer.in_size,
+        .in = piece->in != NULL
+                  ? piece->in
+                  : parcel->in + (piece->first - parcel->first) * cloud->offer.in_size,
         .out = piece->out,
     };
     pthread_mutex_unlock(&cloud->world->mutex);
@@ -338,7 +206,7 @@ static void send_what_pays(struct fm_engine_cloud *cloud)
     while (is_on(cloud) && !cloud->over) {
         bool pays;
         struct fm_engine_piece *piece =
-            fm_engine_pieces_pick(cloud, fm_engine_purse_span(cloud, &pays));
+            fm_engine_pieces_pick(cloud, fm_engine_pace_span(cloud, &pays));
         if (!pays && cloud->sched.workers > 0)
             fm_engine_cloud_rest(cloud);
         if (piece == NULL || !send_one(cloud, piece))
@@ -362,7 +230,7 @@ static void fly(struct fm_engine_cloud *cloud)
 {
     struct fm_tier_cloud_answer answer;
     const uint64_t begun = fm_base_ticks();
-    rate_from_now(cloud);
+    fm_engine_link_begin(cloud);
     while (is_on(cloud) && (!cloud->over || cloud->flying != NULL || cloud->held != NULL)) {
         send_what_pays(cloud);
         if (is_on(cloud))
@@ -376,7 +244,7 @@ static void fly(struct fm_engine_cloud *cloud)
             hear_witness(cloud);
     }
     if (cloud->carried == cloud->maps)
-        note_moved(cloud, begun);
+        fm_engine_link_end(cloud, begun);
 }
 
 /* Under the mutex. Nothing flies any more, whatever the service still does. */

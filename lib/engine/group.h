@@ -15,6 +15,7 @@
 #define FM_ENGINE_GROUP_H
 
 #include "base/error.h"
+#include "engine/course.h"
 #include "engine/map.h"
 #include "engine/opening.h"
 #include "engine/terms.h"
@@ -57,6 +58,7 @@ struct fm_engine_job {
     char *memory;               /* inputs and outputs, where they are not the caller's */
     int slot;                   /* in the scheduler's ledger */
     size_t first;               /* index of its first element in the owner's map */
+    struct fm_tier_course course; /* of its own elements, where the map has one */
     bool over;      /* delivered, or no more wanted: the thread that is inside, if any, drops it */
     bool in_place;  /* an element's output replaces its input */
     size_t skipped; /* not computed, by whomever */
@@ -67,7 +69,8 @@ struct fm_engine_job {
 
 struct fm_engine_group {
     struct fm_engine_world *world;
-    struct fm_engine_cloud *cloud; /* NULL: it takes no part in this map */
+    struct fm_engine_cloud *cloud;   /* NULL: it takes no part in this map */
+    struct fm_engine_course *course; /* NULL: elements are computed in their own order */
     const struct fastmap_map *map;
     struct fastmap_session *session;
     struct fm_process_map *process; /* where elements run in worker processes, else NULL */
@@ -124,6 +127,12 @@ void fm_engine_job_deliver(struct fm_engine_group *group, struct fm_engine_job *
 /* Drops a job that is over, unless its thread is inside. */
 void fm_engine_job_release(const struct fm_engine_group *group, struct fm_engine_job *job);
 void fm_engine_job_drop(struct fm_engine_job *job);
+
+/* Inputs of a run of elements of the job, in a row: where they lie, or a copy that the caller frees (*copy);
+   NULL: they have none, or there is no memory for the copy. */
+const char *fm_engine_job_inputs(const struct fm_engine_group *group,
+                                 const struct fm_engine_job *job, const struct fm_sched_run *run,
+                                 char **copy);
 
 struct fm_engine_tally fm_engine_job_tally(const struct fm_engine_job *job);
 void fm_engine_job_add(struct fm_engine_job *job, const struct fm_engine_tally *tally);

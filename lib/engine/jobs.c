@@ -2,6 +2,7 @@
 /*
  * Jobs: their memory, their queue, and what can be given away of them. See group.h.
  */
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,15 @@ void fm_engine_job_start(struct fm_engine_group *group, struct fm_engine_job *jo
     };
     if (group->process != NULL)
         fm_engine_processes_forward(&job->run, &job->work);
+    if (group->course == NULL)
+        return;
+    job->course = (struct fm_tier_course){.place = group->course->all.place + job->first,
+                                          .before = group->course->all.before + job->first};
+    job->run.course = &job->course;
+    if (job == &group->own)
+        fm_engine_course_follow(group->course, &job->work);
+    else if (group->sched.jobs[job->slot].giver == group->world->is.size) /* the cloud has not */
+        fm_engine_course_time(group->course, &job->work);
 }
 
 struct fm_engine_job *fm_engine_job_make(struct fm_engine_group *group, int slot,
@@ -104,6 +114,28 @@ void fm_engine_job_release(const struct fm_engine_group *group, struct fm_engine
         fm_engine_job_drop(job);
 }
 
+/* Its elements lie in the caller's arrays, and not in a row. */
+static bool is_placed(const struct fm_engine_group *group, const struct fm_engine_job *job)
+{
+    return group->course != NULL && job == &group->own;
+}
+
+const char *fm_engine_job_inputs(const struct fm_engine_group *group,
+                                 const struct fm_engine_job *job, const struct fm_sched_run *run,
+                                 char **copy)
+{
+    const size_t size = group->map->in_size;
+    *copy = NULL;
+    if (size == 0)
+        return NULL;
+    if (!is_placed(group, job))
+        return (const char *)job->work.in + (run->first - job->first) * size;
+    *copy = malloc(run->count * size);
+    if (*copy != NULL)
+        fm_engine_course_gather(group->course, run->first, run->count, *copy);
+    return *copy;
+}
+
 /* ---- What becomes of them ---- */
 
 struct fm_engine_tally fm_engine_job_tally(const struct fm_engine_job *job)
@@ -134,12 +166,19 @@ void fm_engine_job_add(struct fm_engine_job *job, const struct fm_engine_tally *
 size_t fm_engine_jobs_unbegun(void *context)
 {
     const struct fm_engine_group *group = context;
-    size_t sum = 0;
+    double sum = 0;
     for (const struct fm_engine_job *job = group->queue; job != NULL; job = job->next)
-        sum += job->work.n;
+        sum += fm_tier_course_work(job->run.course, 0, job->work.n);
     if (group->current != NULL && !group->current->over)
-        sum += fm_local_unbegun(group->current->run.frame);
-    return sum;
+        sum += fm_local_unbegun_work(group->current->run.frame);
+    return (size_t)ceil(sum);
+}
+
+/* What elements of the job count in the scheduler. */
+static size_t worth_of(const struct fm_engine_job *job, const struct fm_sched_run *run)
+{
+    const size_t from = run->first - job->first;
+    return (size_t)ceil(fm_tier_course_work(job->run.course, from, from + run->count));
 }
 
 static size_t take_queued(struct fm_engine_group *group, size_t want, struct fm_sched_run *run)
@@ -148,13 +187,13 @@ static size_t take_queued(struct fm_engine_group *group, size_t want, struct fm_
     while ((*last)->next != NULL)
         last = &(*last)->next;
     struct fm_engine_job *job = *last;
-    const size_t taken = want < job->work.n ? want : job->work.n;
+    const size_t taken = fm_tier_course_highest(job->run.course, 0, job->work.n, (double)want);
     job->work.n -= taken;
     *run =
         (struct fm_sched_run){.job = job->slot, .first = job->first + job->work.n, .count = taken};
     if (job->work.n == 0)
         *last = NULL;
-    return taken;
+    return worth_of(job, run);
 }
 
 size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run)
@@ -166,10 +205,14 @@ size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run)
     size_t first = 0;
     if (job == NULL || job->over)
         return 0;
-    const size_t taken = fm_local_take(job->run.frame, want, &first);
+    const size_t taken = fm_local_take(job->run.frame, (double)want, &first);
+    const double before = atomic_load_explicit(&job->run.taken_work, memory_order_relaxed);
     atomic_fetch_add_explicit(&job->run.taken, taken, memory_order_relaxed);
+    atomic_store_explicit(&job->run.taken_work,
+                          before + fm_tier_course_work(job->run.course, first, first + taken),
+                          memory_order_relaxed);
     *run = (struct fm_sched_run){.job = job->slot, .first = job->first + first, .count = taken};
-    return taken;
+    return worth_of(job, run);
 }
 
 /* ---- Copies of what is out ---- */
@@ -181,9 +224,12 @@ bool fm_engine_jobs_again(void *context, int slot, const struct fm_sched_run *ru
     const struct fm_engine_header header = {
         .message = {.first = run->first, .count = run->count, .cost_ns = group->sched.cost_ns},
         .in_place = from->in_place};
-    const size_t offset = (run->first - from->first) * group->map->in_size;
-    const char *inputs = offset > 0 ? (const char *)from->work.in + offset : from->work.in;
-    struct fm_engine_job *job = fm_engine_job_make(group, slot, &header, inputs);
+    char *copy;
+    const char *inputs = fm_engine_job_inputs(group, from, run, &copy);
+    struct fm_engine_job *job = inputs != NULL || group->map->in_size == 0
+                                    ? fm_engine_job_make(group, slot, &header, inputs)
+                                    : NULL;
+    free(copy);
     if (job != NULL && fm_engine_job_keep(group, job))
         return true;
     if (job != NULL)
@@ -196,7 +242,9 @@ void fm_engine_job_accept(struct fm_engine_group *group, const struct fm_sched_r
 {
     struct fm_engine_job *job = group->jobs[run->job];
     const size_t size = group->map->out_size;
-    if (size > 0)
+    if (size > 0 && is_placed(group, job))
+        fm_engine_course_scatter(group->course, run->first, run->count, outputs);
+    else if (size > 0)
         memcpy((char *)job->work.out + (run->first - job->first) * size, outputs,
                run->count * size);
     fm_engine_job_add(job, tally);

@@ -13,6 +13,8 @@ fm_sources += \
 	lib/engine/confirm.c \
 	lib/engine/confirm.h \
 	lib/engine/courier.c \
+	lib/engine/course.c \
+	lib/engine/course.h \
 	lib/engine/engine.h \
 	lib/engine/estimate.c \
 	lib/engine/explain.c \
@@ -26,10 +28,12 @@ fm_sources += \
 	lib/engine/keeper.h \
 	lib/engine/letters.c \
 	lib/engine/letters.h \
+	lib/engine/link.c \
 	lib/engine/map.c \
 	lib/engine/map.h \
 	lib/engine/opening.c \
 	lib/engine/opening.h \
+	lib/engine/pace.c \
 	lib/engine/pieces.c \
 	lib/engine/policy.c \
 	lib/engine/policy.h \

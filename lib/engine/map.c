@@ -41,6 +41,7 @@
 #define WATCH_NS 1e6             /* longer maps are worth waking the keeper for */
 #define SHOW_NS 2e8              /* or, where nobody could help, if only to show progress */
 #define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
+#define PREDICTED 4              /* elements that a prediction counts as, until there are more */
 #define ALONE_EVERY 16 /* short maps worth sharing: one is computed alone, to see its cost */
 
 int fm_engine_usable_width(const struct fm_engine_map *run)
@@ -102,16 +103,29 @@ static double next_batch_ns(const struct fm_engine_map *run, double elapsed_ns, 
     return share < least ? least : share < most ? share : most;
 }
 
-/* The mean of the map so far, or the pace of the last batch where that is slower. */
-static void learn_cost(struct fm_engine_map *run, size_t done, size_t batch, uint64_t batch_ticks,
+/* What was predicted counts as some elements: the first ones alone may be anything. */
+static double believed_ns(const struct fm_engine_map *run, double mean_ns, size_t done)
+{
+    const double work = fm_tier_course_work(run->course, 0, done);
+    return run->predicted_ns > 0
+               ? (mean_ns * work + run->predicted_ns * PREDICTED) / (work + PREDICTED)
+               : mean_ns;
+}
+
+/* The mean of the map so far, or the pace of the last batch, of the elements from `begun` on, where that is
+   slower; of an element of mean work. */
+static void learn_cost(struct fm_engine_map *run, size_t begun, size_t done, uint64_t batch_ticks,
                        uint64_t now)
 {
-    const double mean = fm_base_ticks_to_ns(now - run->begun_ticks) / (double)done;
-    const double pace = fm_base_ticks_to_ns(now - batch_ticks) / (double)batch;
+    const double work = fm_tier_course_work(run->course, begun, done);
+    const double batch_ns = fm_base_ticks_to_ns(now - batch_ticks);
+    const double pace = batch_ns / work;
+    const double mean =
+        fm_base_ticks_to_ns(now - run->begun_ticks) / fm_tier_course_work(run->course, 0, done);
     run->cost_ns = pace > mean ? pace : mean;
-    atomic_store_explicit(&run->mean_ns, mean, memory_order_relaxed);
+    atomic_store_explicit(&run->mean_ns, believed_ns(run, mean, done), memory_order_relaxed);
     if (run->spread != NULL)
-        fm_sched_spread_note(run->spread, batch, fm_base_ticks_to_ns(now - batch_ticks));
+        fm_sched_spread_note(run->spread, done - begun, pace * (double)(done - begun));
     fm_local_set_cost(run->frame, run->cost_ns, run->begun_ticks);
 }
 
@@ -142,7 +156,7 @@ static uint64_t compute_timed(struct fm_engine_map *run, int width)
         now = fm_base_ticks();
         const size_t done = fm_local_begun(run->frame);
         if (done > begun)
-            learn_cost(run, done, done - begun, then, now);
+            learn_cost(run, begun, done, then, now);
         const double elapsed_ns = fm_base_ticks_to_ns(now - run->begun_ticks);
         batch_ns = next_batch_ns(run, elapsed_ns, width);
         if (width > 1 ? elapsed_ns > WATCH_NS
@@ -170,10 +184,13 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
         run->process != NULL ? atomic_load_explicit(&run->skipped, memory_order_relaxed) : 0;
     const size_t skipped = result->skipped + there;
     const size_t taken = atomic_load_explicit(&run->taken, memory_order_relaxed);
+    const double taken_work = atomic_load_explicit(&run->taken_work, memory_order_relaxed);
     const size_t computed = run->map->n - taken - skipped;
     run->left_out = skipped;
     if (computed > 0) {
-        const double cost_ns = busy_ns / (double)computed;
+        const double work = fm_tier_course_work(run->course, 0, run->map->n) - taken_work;
+        const double done = work * (double)computed / (double)(computed + skipped);
+        const double cost_ns = busy_ns / done;
         if (fm_sched_believes(result->stolen > 0, busy_ns, cost_ns, run->predicted_ns))
             fm_engine_history_note(run->identity, cost_ns, run->spread);
         fm_engine_policy_note(run->map->n, cost_ns, result->stolen > 0, run->begun_ticks, ended);
@@ -288,7 +305,9 @@ int fm_engine_run(struct fastmap_session *session, const struct fastmap_map *map
     run.between = NULL;
     run.gauge = NULL;
     run.spread = NULL;
+    run.course = NULL;
     atomic_store_explicit(&run.taken, 0, memory_order_relaxed);
+    atomic_store_explicit(&run.taken_work, 0, memory_order_relaxed);
     atomic_store_explicit(&run.stopped, false, memory_order_relaxed);
     atomic_store_explicit(&run.displayed, false, memory_order_relaxed);
     run.cost_ns = map->element_seconds > 0 ? map->element_seconds * 1e9

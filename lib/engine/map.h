@@ -11,6 +11,7 @@
 #include "sched/spread.h"
 
 struct fm_local_frame;
+struct fm_tier_course;
 struct fm_process_map;
 
 /* How far the own elements of a map over ranks are, whoever computes them: for progress lines, which the
@@ -45,10 +46,12 @@ struct fm_engine_map {
     /* Of a map over ranks: what the caller does between batches; elements that went elsewhere. */
     void (*between)(void *context);
     void *context;
-    _Atomic size_t taken;           /* changed under the world's mutex */
-    struct fm_sched_spread *spread; /* what the caller's batches took; NULL: nobody asks */
-    struct fm_engine_gauge *gauge;  /* how far the whole map is; NULL: as far as the frame */
-    size_t left_out;                /* not computed, as the policy was to stop */
+    _Atomic size_t taken;                /* changed under the world's mutex, as is ... */
+    _Atomic double taken_work;           /* ... how much work they are */
+    const struct fm_tier_course *course; /* of its frame; NULL: elements are in their own order */
+    struct fm_sched_spread *spread;      /* what the caller's batches took; NULL: nobody asks */
+    struct fm_engine_gauge *gauge;       /* how far the whole map is; NULL: as far as the frame */
+    size_t left_out;                     /* not computed, as the policy was to stop */
     /* Under the failures' lock: */
     size_t failed;
     size_t listed;

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The cloud's side of the ledger: parcels that it was given, of which runs of elements, the pieces, wait or
- * fly. What waits can be taken back, from its end, and so can what is late to come back. See cloud.h.
+ * fly. Spans are cut off the end of what waits, which can be taken back from its beginning; so can what is
+ * late to come back. See cloud.h.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "engine/cloud.h"
 #include "engine/letters.h"
+#include "wire/worker.h"
 
 #define HOP_NS 100000.0  /* from an ask to the answer: both sides are in this process */
 #define AHEAD 10         /* look-aheads of the scheduler, in latencies */
@@ -36,11 +39,16 @@ static void unlink_piece(struct fm_engine_piece **list, const struct fm_engine_p
     *list = piece->next;
 }
 
-static struct fm_engine_piece *piece_of(struct fm_engine_parcel *parcel, size_t first, size_t count)
+static struct fm_engine_piece *piece_of(const struct fm_engine_cloud *cloud,
+                                        struct fm_engine_parcel *parcel, size_t first, size_t count)
 {
     struct fm_engine_piece *piece = calloc(1, sizeof *piece);
     if (piece != NULL)
-        *piece = (struct fm_engine_piece){.parcel = parcel, .first = first, .count = count};
+        *piece = (struct fm_engine_piece){
+            .parcel = parcel,
+            .first = first,
+            .count = count,
+            .work = fm_tier_course_work(fm_engine_cloud_course(cloud), first, first + count)};
     return piece;
 }
 
@@ -48,39 +56,100 @@ static struct fm_engine_piece *piece_of(struct fm_engine_parcel *parcel, size_t 
 static bool wait_for(struct fm_engine_cloud *cloud, struct fm_engine_parcel *parcel, size_t first,
                      size_t count)
 {
-    struct fm_engine_piece *piece = count > 0 ? piece_of(parcel, first, count) : NULL;
+    struct fm_engine_piece *piece = count > 0 ? piece_of(cloud, parcel, first, count) : NULL;
     if (piece == NULL)
         return count == 0;
     push(&cloud->waiting, piece);
     cloud->waiting_elements += count;
+    cloud->waiting_work += piece->work;
+    return true;
+}
+
+/* Elements of a piece that waited leave it, from its beginning or its end, and with the last the piece. */
+static void cut_off(struct fm_engine_cloud *cloud, struct fm_engine_piece *from, size_t first,
+                    size_t count)
+{
+    const double work = fm_tier_course_work(fm_engine_cloud_course(cloud), first, first + count);
+    from->first += first == from->first ? count : 0;
+    from->count -= count;
+    from->work -= work;
+    cloud->waiting_elements -= count;
+    cloud->waiting_work -= work;
+    if (from->count > 0)
+        return;
+    unlink_piece(&cloud->waiting, from);
+    free(from);
+    if (cloud->waiting == NULL) /* what rounding has left */
+        cloud->waiting_work = 0;
+}
+
+struct fm_engine_piece *fm_engine_pieces_next(const struct fm_engine_cloud *cloud)
+{
+    struct fm_engine_piece *next = cloud->waiting;
+    for (struct fm_engine_piece *p = cloud->waiting; p != NULL; p = p->next)
+        if (p->first + p->count > next->first + next->count)
+            next = p;
+    return next;
+}
+
+static void drop_piece(struct fm_engine_piece *piece)
+{
+    free(piece->answer);
+    free(piece->in);
+    free(piece->out);
+    free(piece);
+}
+
+static uint8_t *trail_of(char *element, size_t size)
+{
+    return (uint8_t *)element + size - FM_WIRE_WORKER_TRAIL_BYTES;
+}
+
+/* Its inputs as they are sent: where they lie, or with a trail each, in memory of the piece's. False: no
+   memory for what it needs. */
+static bool load(const struct fm_engine_cloud *cloud, struct fm_engine_piece *piece)
+{
+    const size_t out_bytes = piece->count * cloud->offer.out_size;
+    piece->out = malloc(out_bytes > 0 ? out_bytes : 1);
+    if (piece->out == NULL || !cloud->offer.trail)
+        return piece->out != NULL;
+    piece->in = calloc(piece->count, cloud->offer.in_size);
+    if (piece->in == NULL)
+        return false;
+    const struct fm_tier_course *course = fm_engine_cloud_course(cloud);
+    const size_t size = cloud->group->map->in_size;
+    const char *from = piece->parcel->in + (piece->first - piece->parcel->first) * size;
+    for (size_t i = 0; i < piece->count; i++) {
+        char *to = piece->in + i * cloud->offer.in_size;
+        if (size > 0)
+            memcpy(to, from + i * size, size);
+        fm_wire_worker_trail_put(trail_of(to, cloud->offer.in_size),
+                                 course->place[piece->first + i]);
+    }
     return true;
 }
 
 struct fm_engine_piece *fm_engine_pieces_pick(struct fm_engine_cloud *cloud, size_t count)
 {
-    struct fm_engine_piece *from = cloud->waiting;
+    struct fm_engine_piece *from = fm_engine_pieces_next(cloud);
     if (from == NULL || count == 0)
         return NULL;
     const size_t taken = count < from->count ? count : from->count;
-    struct fm_engine_piece *piece = piece_of(from->parcel, from->first, taken);
-    const size_t out_bytes = taken * cloud->group->map->out_size;
-    if (piece == NULL || (piece->out = malloc(out_bytes > 0 ? out_bytes : 1)) == NULL) {
-        free(piece);
+    const size_t first = from->first + from->count - taken;
+    struct fm_engine_piece *piece = piece_of(cloud, from->parcel, first, taken);
+    if (piece == NULL || !load(cloud, piece)) {
+        if (piece != NULL)
+            drop_piece(piece);
         return NULL;
     }
     piece->id = ++cloud->spans;
     piece->sent_ticks = fm_base_ticks();
-    fm_engine_purse_sent(cloud, piece);
-    from->first += taken;
-    from->count -= taken;
-    if (from->count == 0) {
-        cloud->waiting = from->next;
-        free(from);
-    }
+    fm_engine_pace_sent(cloud, piece);
+    cut_off(cloud, from, first, taken);
     push(&cloud->flying, piece);
     piece->parcel->flying++;
-    cloud->waiting_elements -= taken;
     cloud->flying_elements += taken;
+    cloud->flying_work += piece->work;
     cloud->flying_spans++;
     return piece;
 }
@@ -159,24 +228,44 @@ static void add_tally(struct fm_engine_tally *to, const struct fm_engine_tally *
 void fm_engine_pieces_turn(struct fm_engine_cloud *cloud)
 {
     cloud->sched.busy = cloud->flying_spans > 0;
-    cloud->sched.link.latency_ns = HOP_NS + fm_engine_purse_ahead_ns(cloud) / AHEAD;
+    cloud->sched.link.latency_ns = HOP_NS + fm_engine_pace_ahead_ns(cloud) / AHEAD;
     cloud->sched.now_ns = fm_base_ticks_to_ns(fm_base_ticks() - cloud->group->begun_ticks);
     fm_sched_ranks_turn(&cloud->sched);
 }
 
 /* ---- What landed ---- */
 
-static void note_failures(struct fm_engine_parcel *parcel,
+/* Outputs of a piece, and how long its elements have taken. */
+static void unload(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                   size_t computed)
+{
+    if (!cloud->offer.trail) {
+        copy_outputs(cloud, piece->parcel, piece->first, piece->out, computed);
+        return;
+    }
+    for (size_t i = 0; i < computed; i++) {
+        char *from = piece->out + i * cloud->offer.out_size;
+        const double ns = (double)fm_wire_worker_trail_get(trail_of(from, cloud->offer.out_size));
+        copy_outputs(cloud, piece->parcel, piece->first + i, from, 1);
+        fm_engine_course_note(cloud->group->course,
+                              fm_engine_cloud_course(cloud)->place[piece->first + i], ns);
+    }
+}
+
+static void note_failures(const struct fm_engine_cloud *cloud, struct fm_engine_parcel *parcel,
                           const struct fm_tier_cloud_answer *answer)
 {
+    const struct fm_tier_course *course = fm_engine_cloud_course(cloud);
     struct fm_engine_tally tally = {
         .failed = answer->failed, .cloud = answer->computed, .busy_ns = answer->cpu_s * 1e9};
-    for (size_t i = 0; i < answer->failures_listed && i < FASTMAP_REPORT_FAILURES; i++)
+    for (size_t i = 0; i < answer->failures_listed && i < FASTMAP_REPORT_FAILURES; i++) {
+        const size_t at = (size_t)answer->failures[i].index;
         tally.failures[tally.listed++] = (struct fastmap_failure){
-            .index = (size_t)answer->failures[i].index,
+            .index = course == NULL ? at : course->place[at],
             .code = answer->failures[i].code,
             .tier = FASTMAP_TIER_CLOUD,
         };
+    }
     add_tally(&parcel->tally, &tally);
 }
 
@@ -184,7 +273,10 @@ static void take_down(struct fm_engine_cloud *cloud, const struct fm_engine_piec
 {
     unlink_piece(&cloud->flying, piece);
     cloud->flying_elements -= piece->count;
+    cloud->flying_work -= piece->work;
     cloud->flying_spans--;
+    if (cloud->flying == NULL) /* what rounding has left */
+        cloud->flying_work = 0;
 }
 
 void fm_engine_pieces_hold(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece,
@@ -224,16 +316,14 @@ void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_pie
     parcel->flying--;
     if (parcel->slot >= 0 && !piece->given_up) {
         const size_t computed = answer->computed < piece->count ? answer->computed : piece->count;
-        copy_outputs(cloud, parcel, piece->first, piece->out, computed);
-        note_failures(parcel, answer);
+        unload(cloud, piece, computed);
+        note_failures(cloud, parcel, answer);
         if (!wait_for(cloud, parcel, piece->first + computed, piece->count - computed))
             fm_sched_ranks_fail(&cloud->sched, FASTMAP_ERR_MEMORY);
         deliver(cloud, parcel, computed);
     }
     drop_if_done(cloud, parcel);
-    free(piece->answer);
-    free(piece->out);
-    free(piece);
+    drop_piece(piece);
     if (cloud->group != NULL)
         fm_engine_pieces_turn(cloud);
 }
@@ -262,7 +352,7 @@ static bool is_cheaper_here(const struct fm_engine_cloud *cloud,
 {
     const struct fm_engine_group *group = cloud->group;
     const double late_ns = age_ns(piece) - piece->expected_ns - MOMENT_NS;
-    if (late_ns <= 0 || (double)piece->count * group->sched.cost_ns >= MOMENT_NS)
+    if (late_ns <= 0 || piece->work * group->sched.cost_ns >= MOMENT_NS)
         return false;
     const double there_ns = piece->computed_ns - cloud->account.round_trip * 1e9;
     const double scatter = fm_sched_spread_factor(&group->spread, piece->count) - 1;
@@ -285,7 +375,8 @@ bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud)
 void fm_engine_pieces_expect(struct fm_engine_cloud *cloud)
 {
     for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next) {
-        const double now_ns = age_ns(piece) + fm_engine_purse_return_ns(cloud, piece->count);
+        const double now_ns =
+            age_ns(piece) + fm_engine_pace_return_ns(cloud, piece->count, piece->work);
         if (now_ns < piece->expected_ns)
             piece->expected_ns = now_ns;
     }
@@ -316,17 +407,17 @@ static struct fm_engine_piece *first_to_take(const struct fm_engine_cloud *cloud
 static size_t unbegun(void *context)
 {
     const struct fm_engine_cloud *cloud = context;
-    size_t late = 0;
+    double late = 0;
     for (const struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
-        late += can_be_taken(cloud, piece) ? piece->count : 0;
-    return cloud->waiting_elements + late;
+        late += can_be_taken(cloud, piece) ? piece->work : 0;
+    return (size_t)ceil(cloud->waiting_work + late);
 }
 
 static struct fm_engine_piece *longest_waiting(const struct fm_engine_cloud *cloud)
 {
     struct fm_engine_piece *longest = cloud->waiting;
     for (struct fm_engine_piece *p = cloud->waiting; p != NULL; p = p->next)
-        if (p->count > longest->count)
+        if (p->work > longest->work)
             longest = p;
     return longest;
 }
@@ -351,31 +442,29 @@ static size_t take_flying(const struct fm_engine_cloud *cloud, size_t want,
     if (piece == NULL)
         return 0;
     *run = (struct fm_sched_run){.job = piece->parcel->slot, .first = piece->first};
+    double work = 0;
     do {
         piece->given_up = true;
         run->first = piece->first < run->first ? piece->first : run->first;
         run->count += piece->count;
-    } while (run->count < want && (piece = one_beside(cloud, run)) != NULL);
-    return run->count;
+        work += piece->work;
+    } while (work < (double)want && (piece = one_beside(cloud, run)) != NULL);
+    return (size_t)ceil(work);
 }
 
-/* From the end of what waits; of what is late to come back, whole pieces. */
+/* From the beginning of what waits; of what is late to come back, whole pieces. */
 static size_t take(void *context, size_t want, struct fm_sched_run *run)
 {
     struct fm_engine_cloud *cloud = context;
     struct fm_engine_piece *piece = longest_waiting(cloud);
     if (piece == NULL)
         return take_flying(cloud, want, run);
-    const size_t taken = want < piece->count ? want : piece->count;
-    piece->count -= taken;
-    cloud->waiting_elements -= taken;
-    *run = (struct fm_sched_run){
-        .job = piece->parcel->slot, .first = piece->first + piece->count, .count = taken};
-    if (piece->count == 0) {
-        unlink_piece(&cloud->waiting, piece);
-        free(piece);
-    }
-    return taken;
+    const struct fm_tier_course *course = fm_engine_cloud_course(cloud);
+    const size_t first = piece->first;
+    const size_t taken = fm_tier_course_lowest(course, first, first + piece->count, (double)want);
+    *run = (struct fm_sched_run){.job = piece->parcel->slot, .first = first, .count = taken};
+    cut_off(cloud, piece, first, taken);
+    return (size_t)ceil(fm_tier_course_work(course, first, first + taken));
 }
 
 /* ---- Messages ---- */
@@ -492,6 +581,7 @@ static void drop_waiting(struct fm_engine_cloud *cloud)
         free(piece);
     }
     cloud->waiting_elements = 0;
+    cloud->waiting_work = 0;
 }
 
 static void drop_parcels(struct fm_engine_cloud *cloud)

@@ -53,9 +53,10 @@ static struct fm_engine_job *next_job(struct fm_engine_group *group)
         /* Opened under the mutex: nothing can be taken in between. */
         job->run.frame = fm_local_open(&job->work, job->first, fm_engine_usable_width(&job->run),
                                        &job->run, job->run.cost_ns);
-        if (job->run.frame != NULL)
+        if (job->run.frame != NULL) {
+            fm_local_set_course(job->run.frame, job->run.course);
             group->current = job;
-        else
+        } else
             fm_sched_ranks_fail(&group->sched, FASTMAP_ERR_MEMORY);
         job = group->current;
     }
@@ -187,6 +188,16 @@ static void describe_link(struct fm_engine_group *group)
                                               : RUN_BYTES / bytes;
 }
 
+/* Ranks of MPI would have to be told of it, and tell what they have learned. */
+static struct fm_engine_course *course_of(const struct fm_engine_group *group, double cost_ns)
+{
+    if (group->cloud == NULL || group->world->is.size > 1 || group->process != NULL ||
+        group->own.work.n != group->map->n)
+        return NULL;
+    return fm_engine_course_begin(group->map, fm_engine_identity(group->map, false), cost_ns,
+                                  fm_engine_cloud_takes_any(group->cloud));
+}
+
 static bool enter(struct fm_engine_group *group, double cost_ns)
 {
     struct fm_engine_world *world = group->world;
@@ -207,6 +218,9 @@ static bool enter(struct fm_engine_group *group, double cost_ns)
     describe_link(group);
     if (!fm_engine_share_prepare(group))
         return false;
+    group->course = course_of(group, cost_ns);
+    if (group->course != NULL)
+        cost_ns = group->course->mean_ns;
     group->sched.cost_ns = cost_ns > 0 || computes ? cost_ns : GUESS_NS;
     group->own.in_place =
         group->map->n > 0 && group->map->in != NULL && group->map->in == group->map->out;
@@ -232,6 +246,7 @@ static void leave(struct fm_engine_group *group)
         if (group->jobs[i] != NULL && group->jobs[i] != &group->own) /* nobody wants them */
             fm_engine_job_drop(group->jobs[i]);
     fm_engine_block_forget(group);
+    fm_engine_course_end(group->course);
     free(group->counts);
     free(group->tallies);
     free(group->jobs);

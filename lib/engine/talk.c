@@ -28,31 +28,42 @@
 
 /* ---- Sending ---- */
 
-/* The bytes that go with a message; all elements of a run lie in a row. */
+static _Noreturn void give_up_memory(size_t bytes)
+{
+    fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
+                "no memory for a message of %zu bytes to another rank: the job cannot go on",
+                bytes);
+    abort(); /* the other ranks would wait for ever */
+}
+
+/* The bytes that go with a message, in a row. *copy is to be freed. Results are never of the own job, so all
+   of them lie so. */
 static const char *payload_of(const struct fm_engine_group *group,
                               const struct fm_sched_message *message,
-                              const struct fm_sched_run *run, size_t *bytes)
+                              const struct fm_sched_run *run, size_t *bytes, char **copy)
 {
     *bytes = 0;
+    *copy = NULL;
     if (run == NULL)
         return NULL;
     const struct fm_engine_job *job = group->jobs[run->job];
     const bool give = message->kind == FM_SCHED_GIVE;
     const size_t size = give ? group->map->in_size : group->map->out_size;
-    const char *base = give ? job->work.in : job->work.out;
     *bytes = run->count * size;
-    return *bytes > 0 ? base + (run->first - job->first) * size : NULL;
+    if (*bytes == 0)
+        return NULL;
+    const char *payload = give ? fm_engine_job_inputs(group, job, run, copy)
+                               : (const char *)job->work.out + (run->first - job->first) * size;
+    if (payload == NULL)
+        give_up_memory(*bytes);
+    return payload;
 }
 
 char *fm_engine_talk_pack(const struct fm_engine_header *header, const void *payload, size_t bytes)
 {
     char *message = malloc(sizeof *header + bytes);
-    if (message == NULL) {
-        fm_base_log(FASTMAP_VERBOSITY_QUIET, FASTMAP_VERBOSITY_QUIET,
-                    "no memory for a message of %zu bytes to another rank: the job cannot go on",
-                    bytes);
-        abort(); /* the other ranks would wait for ever */
-    }
+    if (message == NULL)
+        give_up_memory(bytes);
     memcpy(message, header, sizeof *header);
     if (bytes > 0)
         memcpy(message + sizeof *header, payload, bytes);
@@ -78,13 +89,15 @@ static void send(void *context, int rank, const struct fm_sched_message *message
     struct fm_engine_header header = {
         .message = *message, .terms = group->terms, .charges = group->charges};
     size_t payload_bytes;
-    const char *payload = payload_of(group, message, run, &payload_bytes);
+    char *copy;
+    const char *payload = payload_of(group, message, run, &payload_bytes, &copy);
     header.spent = fm_engine_gateway_spent(group);
     if (message->kind == FM_SCHED_GIVE)
         header.in_place = group->jobs[run->job]->in_place;
     if (message->kind == FM_SCHED_RESULT)
         header.tally = fm_engine_job_tally(group->jobs[run->job]);
     fm_engine_talk_post(group->world, group->tag, rank, &header, payload, payload_bytes);
+    free(copy);
 }
 
 const struct fm_sched_ports fm_engine_talk_ports = {.send = send,

@@ -50,6 +50,7 @@ static bool prepare(struct fm_engine_cloud *cloud, const struct fm_engine_piece 
 {
     struct fm_engine_witness *witness = &cloud->witness;
     const struct fastmap_map *map = cloud->group->map;
+    const struct fm_tier_course *course = fm_engine_cloud_course(cloud);
     witness->in = malloc(map->in_size > 0 ? map->in_size : 1);
     witness->out = calloc(1, map->out_size);
     if (witness->in == NULL || witness->out == NULL)
@@ -62,7 +63,7 @@ static bool prepare(struct fm_engine_cloud *cloud, const struct fm_engine_piece 
     witness->map.n = 1;
     witness->map.in = map->in_size > 0 ? witness->in : NULL;
     witness->map.out = witness->out;
-    witness->first = piece->first;
+    witness->first = course == NULL ? piece->first : course->place[piece->first];
     witness->span = piece->id;
     return true;
 }

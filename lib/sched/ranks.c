@@ -299,20 +299,20 @@ static double due_ns(const struct fm_sched_ranks *ranks, const struct fm_sched_e
            ranks->link.latency_ns;
 }
 
-/* Gives to one edge what lies in a row; returns how many elements that were. */
+/* Gives to one edge what lies in a row; returns how many elements that were, by their worth. */
 static size_t give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, size_t count)
 {
     struct fm_sched_lease *lease = lease_slot(ranks);
     if (lease == NULL)
         return 0;
     struct fm_sched_run run = {0};
-    run.count = ranks->ports->take(ranks->context, count, &run);
+    const size_t worth = ranks->ports->take(ranks->context, count, &run);
     if (run.count == 0)
         return 0;
     *lease = (struct fm_sched_lease){.number = ++ranks->next_number,
                                      .thief = edge->rank,
                                      .given_ns = ranks->now_ns,
-                                     .due_ns = due_ns(ranks, edge, run.count),
+                                     .due_ns = due_ns(ranks, edge, worth),
                                      .run = run};
     const struct fm_sched_message message = {
         .kind = FM_SCHED_GIVE,
@@ -324,7 +324,7 @@ static size_t give(struct fm_sched_ranks *ranks, struct fm_sched_edge *edge, siz
     edge->away += run.count;
     ranks->given += run.count;
     send(ranks, edge->rank, &message, &run);
-    return run.count;
+    return worth;
 }
 
 /* Whoever yields gets all at once, however many runs that takes; others ask again. False: nothing could be

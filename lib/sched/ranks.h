@@ -85,10 +85,11 @@ struct fm_sched_ports {
     /* Sends the message, with the inputs of `run` (GIVE) or the outputs of the whole job (RESULT). */
     void (*send)(void *context, int rank, const struct fm_sched_message *message,
                  const struct fm_sched_run *run);
-    /* Elements that nobody here has begun. */
+    /* Elements that nobody here has begun; where they are known to differ, as many of mean cost as they are
+       worth, but not 0. */
     size_t (*unbegun)(void *context);
-    /* Takes up to `want` of them, a contiguous run of one job, out of the reach of this rank's threads.
-       Returns how many. */
+    /* Takes so many of them, by the same count, out of the reach of this rank's threads: a contiguous run of
+       one job. Returns how many, about; run->count is the true number. */
     size_t (*take)(void *context, size_t want, struct fm_sched_run *run);
     /* Makes a new job out of a copy of that run, to be computed. False: no memory. */
     bool (*again)(void *context, int job, const struct fm_sched_run *run);

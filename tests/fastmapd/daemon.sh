@@ -10,7 +10,7 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$srcdir/tests/fastmapd/daemon_tap.sh"
 
 needs curl openssl
-plan 68
+plan 69
 cd "$tap_scratch" || exit 1
 
 # ---- A fresh machine ------------------------------------------------------------------------------------
@@ -26,6 +26,8 @@ curl -sS -k --pinnedpubkey "sha256//AAAA$(echo "$pin" | cut -c13-)" "$FASTMAP_UR
 expect_text "another pin is refused" $? 90
 curl -sS -k --tls-max 1.1 --ciphers DEFAULT@SECLEVEL=0 "$FASTMAP_URL/v1/health" 2>/dev/null
 expect_text "TLS 1.1 is refused" $? 35
+hellos=$(openssl s_client -connect "${FASTMAP_URL#https://}" -msg </dev/null 2>/dev/null | grep -c ', ClientHello')
+expect_text "a handshake takes one round trip" "$hellos" 1
 "$daemon" --state "$folder" >/dev/null 2>second
 expect "a second fastmapd on the folder is told of the first" grep -q 'another fastmapd uses' second
 

@@ -65,8 +65,6 @@ struct fm_cloud_map {
 struct fm_cloud {
     struct fm_cloud_line line;
     struct fm_cloud_limits limits;
-    char program[FM_SERVICE_HEX_BYTES]; /* that the service had last; "": none */
-    char shared[FM_SERVICE_HEX_BYTES];  /* likewise */
     struct fm_cloud_map map;
     struct fm_cloud_call *warmers; /* calls that make connections */
     int warmer_count;

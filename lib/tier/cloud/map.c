@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Opens and closes a map, and lets it rest in between: opening costs a round trip and the start of workers,
- * which a program that calls map after map should pay once. A program that this line has opened a map of
- * before is taken to be there still: the service says so where it is not, and then it is offered again, once.
+ * which a program that calls map after map should pay once. The program is offered only where the service
+ * says that it lacks it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +106,6 @@ static bool ask(struct fm_cloud *cloud, struct opening *opening, struct fm_tier_
     return good;
 }
 
-/* Needs the shared block's digest, which the upload of the program need not wait for. */
 static bool describe(struct opening *opening)
 {
     if (!fm_cloud_shared_wait(&opening->shared))
@@ -118,38 +117,19 @@ static bool describe(struct opening *opening)
            fm_cloud_say(opening->why, "no memory for a map in the cloud; free some");
 }
 
-static bool prepare(struct fm_cloud *cloud, struct opening *opening, bool upload,
-                    struct fm_tier_cloud_grant *grant)
-{
-    if (upload && !fm_cloud_upload(cloud, &opening->program, &opening->shared, grant, opening->why))
-        return false;
-    return describe(opening);
-}
-
-/* Whether the service had all that the map needs when it was last asked: then it is not asked again, which
-   saves a round trip for each, and says so itself where it has dropped some. */
-static bool is_known(const struct fm_cloud *cloud, struct opening *opening)
-{
-    if (strcmp(cloud->program, opening->name) != 0)
-        return false;
-    return opening->shared.bytes == NULL || (fm_cloud_shared_wait(&opening->shared) &&
-                                             strcmp(cloud->shared, opening->shared.name) == 0);
-}
-
+/* The service has had most programs before, this one or an earlier process's, and then it takes one round
+   trip; it says so where it lacks anything. */
 static bool negotiate(struct fm_cloud *cloud, struct opening *opening,
                       struct fm_tier_cloud_grant *grant)
 {
-    const bool known = is_known(cloud, opening);
     bool lacking = false;
-    if (!prepare(cloud, opening, !known, grant))
+    if (!describe(opening))
         return false;
-    bool good = ask(cloud, opening, grant, &lacking);
-    if (!good && lacking)
-        good = prepare(cloud, opening, true, grant) && ask(cloud, opening, grant, &lacking);
-    memcpy(cloud->program, good ? opening->name : "", good ? sizeof cloud->program : 1);
-    if (good && opening->shared.bytes != NULL)
-        memcpy(cloud->shared, opening->shared.name, sizeof cloud->shared);
-    return good;
+    if (ask(cloud, opening, grant, &lacking))
+        return true;
+    return lacking &&
+           fm_cloud_upload(cloud, &opening->program, &opening->shared, grant, opening->why) &&
+           ask(cloud, opening, grant, &lacking);
 }
 
 /* Goes on with a map that rests, if what is asked for is the same and may cost what is left of its hold. */

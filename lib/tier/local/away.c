@@ -15,34 +15,60 @@ static bool holds(const struct fm_local_frame *frame, const struct fm_local_map 
            fm_local_frame_map(frame) == map;
 }
 
-/* Visits all frames that hold elements of the map. Returns the sum; *longest is where most are. */
-static size_t survey(const struct fm_local_map *map, struct fm_local_frame **longest)
+/* What nobody has begun, and where most of that is; NULL: there is nothing. */
+struct survey {
+    size_t count;
+    double work;
+    struct fm_local_frame *longest;
+    size_t first, end; /* of its positions */
+};
+
+static void add(struct survey *survey, struct fm_local_frame *frame,
+                const struct fm_tier_course *course, double *most)
 {
-    size_t sum = 0;
-    size_t most = 0;
-    *longest = NULL;
+    const size_t first = atomic_load_explicit(&frame->claim, memory_order_relaxed);
+    const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
+    if (first >= end)
+        return;
+    const double work = fm_tier_course_work(course, first, end);
+    survey->count += end - first;
+    survey->work += work;
+    if (work <= *most)
+        return;
+    *most = work;
+    survey->longest = frame;
+    survey->first = first;
+    survey->end = end;
+}
+
+/* Visits all frames that hold elements of the map. */
+static struct survey survey(const struct fm_local_map *map)
+{
+    struct survey found = {0};
+    double most = 0;
     for (struct fm_local_thread *t = fm_local_thread_first(); t != NULL; t = t->next)
         for (struct fm_local_frame *f = t->base; f != NULL;
-             f = atomic_load_explicit(&f->inner, memory_order_acquire)) {
-            const size_t unclaimed = holds(f, map) ? fm_local_unclaimed(f) : 0;
-            sum += unclaimed;
-            if (unclaimed > most) {
-                most = unclaimed;
-                *longest = f;
-            }
-        }
-    return sum;
+             f = atomic_load_explicit(&f->inner, memory_order_acquire))
+            if (holds(f, map))
+                add(&found, f, map->course, &most);
+    return found;
 }
 
 size_t fm_local_unbegun(const struct fm_local_frame *frame)
 {
-    struct fm_local_frame *longest;
-    return survey(&frame->own, &longest);
+    return survey(&frame->own).count;
 }
 
-size_t fm_local_take(const struct fm_local_frame *frame, size_t want, size_t *first)
+double fm_local_unbegun_work(const struct fm_local_frame *frame)
 {
-    struct fm_local_frame *longest;
-    (void)survey(&frame->own, &longest);
-    return longest != NULL && want > 0 ? fm_local_seize(longest, &frame->own, want, first) : 0;
+    return survey(&frame->own).work;
+}
+
+size_t fm_local_take(const struct fm_local_frame *frame, double work, size_t *first)
+{
+    const struct survey found = survey(&frame->own);
+    if (found.longest == NULL || !(work > 0))
+        return 0;
+    const size_t want = fm_tier_course_highest(frame->own.course, found.first, found.end, work);
+    return fm_local_seize(found.longest, &frame->own, want, first);
 }

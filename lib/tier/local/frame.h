@@ -61,6 +61,7 @@
 #include <stdint.h>
 
 #include "base/fenv.h"
+#include "tier/course.h"
 #include "tier/tier.h"
 
 #define FM_LOCAL_LINE 64 /* bytes that move between cores together */
@@ -75,10 +76,11 @@ struct fm_local_map {
     struct fm_base_fenv fenv;       /* the caller's */
     struct fm_local_thread *owner;
     _Atomic uint64_t serial; /* with the address, tells one map from the next */
-    size_t base;         /* index of its first element where it is a part of another map, else 0 */
-    int width;           /* threads that may compute it, the caller included */
-    _Atomic bool shared; /* others may take from its frames */
-    _Atomic bool stop;   /* begin no more elements */
+    size_t base; /* index of its first element where it is a part of another map, else 0 */
+    const struct fm_tier_course *course; /* NULL: its elements are computed in their own order */
+    int width;                           /* threads that may compute it, the caller included */
+    _Atomic bool shared;                 /* others may take from its frames */
+    _Atomic bool stop;                   /* begin no more elements */
 
     /* The owner watches this line at the end. */
     alignas(FM_LOCAL_LINE) _Atomic uint32_t helpers; /* thieves inside; bit 31: the owner sleeps */
@@ -137,6 +139,12 @@ struct fm_local_thread {
     _Atomic int core;    /* core of the plan where it was last seen, -1 unknown */
     _Atomic int counted; /* its open maps that are shared */
 };
+
+/* The index of the element at a position of the map. */
+static inline size_t fm_local_map_index(const struct fm_local_map *map, size_t i)
+{
+    return map->course == NULL ? map->base + i : map->course->place[i];
+}
 
 static inline struct fm_local_map *fm_local_frame_map(const struct fm_local_frame *frame)
 {

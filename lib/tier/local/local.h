@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tier/course.h"
 #include "tier/tier.h"
 
 struct fm_local_frame;
@@ -29,6 +30,10 @@ void fm_local_init(const struct fm_tier_host *host);
    unknown. NULL: no memory. */
 struct fm_local_frame *fm_local_open(const struct fastmap_map *work, size_t base, int width,
                                      void *host_map, double cost_ns);
+
+/* Has its positions stand for other elements than their own; alive until fm_local_finish(). By the owner,
+   before anything of the map is computed or shared. */
+void fm_local_set_course(struct fm_local_frame *frame, const struct fm_tier_course *course);
 
 /* Computes the next `count` elements of the caller's span, fewer if it ends before that or others take
    from it. Returns how many the caller still has; 0: its span is done (the map may not be). */
@@ -54,10 +59,13 @@ bool fm_local_is_shared(const struct fm_local_frame *frame);
 /* Elements of the map that nobody has begun, in whoever's hands they are. The map is open. */
 size_t fm_local_unbegun(const struct fm_local_frame *frame);
 
-/* Takes up to `want` of these out of the reach of this process's threads, from the end of the longest span;
-   *first is counted from the map's own beginning. Returns how many: whoever takes them answers for them,
-   the map ends without. Threads: any, while the map is open. */
-size_t fm_local_take(const struct fm_local_frame *frame, size_t want, size_t *first);
+/* How much work they are. */
+double fm_local_unbegun_work(const struct fm_local_frame *frame);
+
+/* Takes elements of about so much work out of the reach of this process's threads, from the end of the span
+   that has most; *first is counted from the map's own beginning. Returns how many: whoever takes them answers
+   for them, the map ends without. Threads: any, while the map is open. */
+size_t fm_local_take(const struct fm_local_frame *frame, double work, size_t *first);
 
 /* Begins no more elements of the map, as if one had failed and the host had said stop. Threads: likewise. */
 void fm_local_stop(struct fm_local_frame *frame);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 fm_sources += \
 	lib/tier/cloud.h \
+	lib/tier/course.h \
 	lib/tier/tier.h \
 	lib/tier/local/away.c \
 	lib/tier/local/frame.h \

@@ -27,8 +27,9 @@ size_t fm_local_index(void)
     if (self == NULL || self->top == NULL)
         return SIZE_MAX;
     const struct fm_local_frame *frame = self->top;
-    return atomic_load_explicit(&frame->claim, memory_order_relaxed) - frame->unit +
-           fm_local_frame_map(frame)->base;
+    return fm_local_map_index(fm_local_frame_map(frame),
+                              atomic_load_explicit(&frame->claim, memory_order_relaxed) -
+                                  frame->unit);
 }
 
 bool fm_local_inside(void)
@@ -65,11 +66,17 @@ struct fm_local_frame *fm_local_open(const struct fastmap_map *work, size_t base
     map->owner = self;
     atomic_store_explicit(&map->serial, fm_local_map_serial(map) + 1, memory_order_relaxed);
     map->base = base;
+    map->course = NULL;
     map->width = width;
     fm_base_fenv_get(&map->fenv);
     clear_counters(map);
     fm_local_frame_open(frame, map, 0, work->n, cost_ns > FM_LOCAL_FENCED_NS, memory_order_release);
     return frame;
+}
+
+void fm_local_set_course(struct fm_local_frame *frame, const struct fm_tier_course *course)
+{
+    frame->own.course = course;
 }
 
 size_t fm_local_advance(struct fm_local_frame *frame, size_t count)

@@ -79,7 +79,7 @@ static inline bool claim_up_to(struct fm_local_frame *frame, size_t end, bool fe
 static __attribute__((noinline, cold)) void element_failed(struct fm_local_map *map, size_t first,
                                                            size_t count, int code)
 {
-    if (!fm_local_host->failed(map->host_map, map->base + first, count, code))
+    if (!fm_local_host->failed(map->host_map, fm_local_map_index(map, first), count, code))
         return;
     atomic_store_explicit(&map->stop, true, memory_order_seq_cst);
     fm_local_interrupt(map);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What answers say of the link and of the service: how many bytes a second the one carries, and how much
+ * work a second comes back from the other. Under the mutex.
+ */
+#include "base/clock.h"
+#include "engine/cloud.h"
+
+#define LINK_SPANS 4 /* that are looked at together, */
+#define LATE 0.5     /* and are late if they take so much longer than they should, */
+#define LATE_S 0.01  /* and so long each */
+#define TRUST 2.0 /* times what it was trusted with, at once: bytes may have overtaken each other */
+#define PUNCTUAL 0.1     /* and within this of it, and ... */
+#define PUNCTUAL_S 0.002 /* ... this each, nobody can tell */
+#define RATED_S 0.1      /* the rate is measured over so long at least */
+#define RATED_TRIPS 2    /* and so many round trips, */
+#define RATED_WAVES 3    /* and so many spans of each vCPU */
+#define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
+
+/* The link carries so much at least. */
+static void note_carried(struct fm_engine_cloud *cloud, double bytes_per_s)
+{
+    if (bytes_per_s > cloud->bytes_per_s)
+        cloud->bytes_per_s = bytes_per_s;
+}
+
+/* What comes back much later than it should, by what it takes to compute it and what was sent before, is
+   held up by the link, which then carries what comes back and no more. Where it would be late by what was
+   known, but is not, the link is better than that. */
+static void judge_link(struct fm_engine_cloud *cloud, const struct fm_engine_link *link)
+{
+    const double seconds = fm_base_ticks_to_ns(fm_base_ticks() - link->from_ticks) * 1e-9;
+    const double late_s = link->taken_s - link->expected_s;
+    const double trips_s = LINK_SPANS * cloud->account.round_trip;
+    const double much_s = LATE * (link->expected_s - trips_s) + LINK_SPANS * LATE_S;
+    if (late_s > much_s && link->back_bytes > 0) {
+        const double carried = link->back_bytes / seconds;
+        cloud->bytes_per_s = cloud->held_up ? (cloud->bytes_per_s + carried) / 2 : carried;
+        cloud->held_up = true;
+        return;
+    }
+    const double most_s = (late_s > 0 ? late_s : 0) + PUNCTUAL * link->expected_s;
+    cloud->held_up = cloud->held_up && link->ahead_bytes / cloud->bytes_per_s < much_s;
+    if (!cloud->held_up) {
+        const double carried = link->ahead_bytes / (most_s + LINK_SPANS * PUNCTUAL_S);
+        const double most = TRUST * fm_engine_pace_trusted(cloud);
+        note_carried(cloud, carried < most ? carried : most);
+    }
+}
+
+static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                      const struct fm_tier_cloud_answer *answer)
+{
+    struct fm_engine_link *link = &cloud->link;
+    const double bytes = fm_engine_pace_bytes(cloud);
+    if (cloud->returned == 0) /* the first of a map: what went before it is not known */
+        *link = (struct fm_engine_link){.from_ticks = fm_base_ticks()};
+    else
+        link->back_bytes += (double)answer->computed * bytes;
+    link->spans++;
+    link->ahead_bytes += (double)piece->ahead * bytes;
+    link->expected_s += piece->computed_ns * 1e-9;
+    link->taken_s += answer->seconds;
+    if (link->spans < LINK_SPANS)
+        return;
+    judge_link(cloud, link);
+    *link = (struct fm_engine_link){.from_ticks = fm_base_ticks()};
+}
+
+/* Too short a map to be rated: what it has moved at all. */
+void fm_engine_link_end(struct fm_engine_cloud *cloud, uint64_t begun)
+{
+    const double seconds =
+        fm_base_ticks_to_ns(fm_base_ticks() - begun) * 1e-9 - cloud->account.round_trip;
+    const double carried = (double)cloud->returned * fm_engine_pace_bytes(cloud) / seconds;
+    if (seconds > 0)
+        note_carried(cloud, carried);
+}
+
+void fm_engine_link_begin(struct fm_engine_cloud *cloud)
+{
+    cloud->rated = 0;
+    cloud->rated_elements = 0;
+    cloud->rated_spans = 0;
+    cloud->rated_from_ticks = fm_base_ticks();
+}
+
+/* Spans that began together come back together, and a rate over a few of such waves would say anything. */
+static bool is_rated(const struct fm_engine_cloud *cloud, double seconds)
+{
+    const int at_once =
+        cloud->flying_spans < cloud->grant.vcpus ? cloud->flying_spans : cloud->grant.vcpus;
+    return seconds > RATED_S && seconds > RATED_TRIPS * cloud->account.round_trip &&
+           cloud->rated > 0 && cloud->rated_spans > RATED_WAVES * at_once;
+}
+
+/* The rate at which elements come back while there are always some to send; from the first that is back. */
+static void note_rate(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                      const struct fm_tier_cloud_answer *answer)
+{
+    const double work = fm_tier_course_work(fm_engine_cloud_course(cloud), piece->first,
+                                            piece->first + answer->computed);
+    if (answer->computed > 0)
+        cloud->cost_s = answer->cpu_s / work;
+    cloud->rated += work;
+    cloud->rated_elements += answer->computed;
+    cloud->rated_spans++;
+    const double seconds = fm_base_ticks_to_ns(fm_base_ticks() - cloud->rated_from_ticks) * 1e-9;
+    if (cloud->returned == 0 || cloud->waiting == NULL || cloud->sched.workers <= 0) {
+        fm_engine_link_begin(cloud);
+        return;
+    }
+    if (!is_rated(cloud, seconds))
+        return;
+    const double rate = cloud->rated / seconds;
+    note_carried(cloud, (double)cloud->rated_elements / seconds * fm_engine_pace_bytes(cloud));
+    cloud->rate = cloud->rate > 0 ? (cloud->rate + rate) / 2 : rate;
+    fm_engine_pieces_expect(cloud);
+    fm_engine_link_begin(cloud);
+    const double workers = cloud->rate * cloud->group->sched.cost_ns * 1e-9;
+    const double most = WORKERS_MOST * cloud->grant.vcpus;
+    if (workers > 0 && !cloud->over)
+        fm_engine_cloud_ready(cloud, workers < most ? workers : most);
+}
+
+void fm_engine_link_note(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                         const struct fm_tier_cloud_answer *answer)
+{
+    if (fm_engine_pace_bytes(cloud) > 0)
+        note_link(cloud, piece, answer);
+    note_rate(cloud, piece, answer);
+}
+
+/* The map has another number of vCPUs from now on: the rate goes with it until it has been measured again. */
+void fm_engine_link_vcpus(struct fm_engine_cloud *cloud, int vcpus)
+{
+    if (vcpus <= 0 || vcpus == cloud->grant.vcpus)
+        return;
+    const double factor = (double)vcpus / cloud->grant.vcpus;
+    cloud->grant.vcpus = vcpus;
+    cloud->rate *= factor;
+    cloud->worth *= factor;
+    fm_engine_pieces_stretch(cloud, 1 / factor);
+    fm_engine_reason_vcpus(cloud);
+    if (cloud->sched.workers > 0 && !cloud->over)
+        fm_engine_cloud_ready(cloud, cloud->worth);
+}
