@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/waited.h"
 #include "engine/cloud.h"
 #include "session.h"
 #include "stand_in_cloud.h"
@@ -124,6 +125,70 @@ TEST(a_short_map_makes_no_connection)
         (void)run(session, 10, 100000, 0); /* one held up for a tick makes no long map of it */
     CHECK_EQ_INT(atomic_load(&stand_in.connects), 0);
     CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+static void *spin(void *until)
+{
+    struct timespec now;
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while (now.tv_sec * 1000000000 + now.tv_nsec < *(const int64_t *)until);
+    return NULL;
+}
+
+/* The first element has to share its processor with somebody who leaves nothing of it. */
+static int robbed(const void *from, void *to, const void *shared)
+{
+    cpu_set_t cpus, one;
+    pthread_t robber;
+    struct timespec now;
+    if (fastmap_index() > 0)
+        return work(from, to, shared);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t until = now.tv_sec * 1000000000 + now.tv_nsec + 900000000;
+    sched_getaffinity(0, sizeof cpus, &cpus);
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+    sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+    pthread_attr_t normal;
+    pthread_attr_init(&normal);
+    pthread_attr_setinheritsched(&normal, PTHREAD_EXPLICIT_SCHED);
+    pthread_create(&robber, &normal, spin, &until);
+    pthread_attr_destroy(&normal);
+    (void)spin(&until);
+    pthread_join(robber, NULL);
+    sched_setaffinity(0, sizeof cpus, &cpus);
+    return work(from, to, shared);
+}
+
+static void *run_robbed(void *unused)
+{
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    struct fastmap_report report = FASTMAP_REPORT();
+    session->settings.max_local_workers =
+        1; /* or the other one computes the rest in the meantime */
+    atomic_store(&sleep_ns, 100000);
+    CHECK_EQ_INT(fastmap_session_run(session,
+                                     &FASTMAP_MAP(.func = robbed, .in = in, .in_size = 8,
+                                                  .out = out, .out_size = 8, .n = 10),
+                                     &report),
+                 0);
+    CHECK_TRUE(report.seconds > 0.5, "%g s", report.seconds);
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+    return unused;
+}
+
+/* In a thread of its own, which keeps its lower rights. */
+TEST(an_element_that_loses_its_processor_makes_no_long_map)
+{
+    pthread_t thread;
+    if (fm_base_waited_ns() == 0)
+        SKIP("this system does not tell how long threads wait for a processor");
+    stand_in_is(STAND_IN_FINE, 16, 0.005);
+    CHECK_EQ_INT(pthread_create(&thread, NULL, run_robbed, NULL), 0);
+    pthread_join(thread, NULL);
+    CHECK_EQ_INT(atomic_load(&stand_in.connects), 0);
 }
 
 TEST(a_second_map_goes_over_the_same_connection)

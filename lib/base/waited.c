@@ -9,10 +9,16 @@
 /* The file is one line: time on a processor, time waiting for one, number of turns. */
 uint64_t fm_base_waited_ns(void)
 {
-    const int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    return fm_base_waited_ns_of(gettid());
+}
+
+uint64_t fm_base_waited_ns_of(pid_t thread)
+{
+    char text[96];
+    (void)snprintf(text, sizeof text, "/proc/self/task/%d/schedstat", (int)thread);
+    const int fd = open(text, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
-    char text[96];
     const ssize_t length = read(fd, text, sizeof text - 1);
     close(fd);
     if (length <= 0)

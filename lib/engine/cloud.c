@@ -3,8 +3,10 @@
 #include "engine/cloud.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/waited.h"
 #include "engine/question.h"
 #include "program/companion.h"
 
@@ -163,6 +165,8 @@ static void join(struct fm_engine_cloud *cloud, struct fm_engine_group *group)
     cloud->rate = 0;
     cloud->cost_s = 0;
     cloud->maps++;
+    cloud->caller = gettid();
+    cloud->caller_waited_ns = fm_base_waited_ns();
     fm_engine_reason_begin(cloud);
     describe(cloud, group->map);
     group->cloud = cloud;

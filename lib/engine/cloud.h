@@ -136,6 +136,8 @@ struct fm_engine_cloud {
     uint64_t decline_ticks; /* when it was last found not to pay; 0: never */
     /* The map that it takes part in. */
     struct fm_engine_group *group; /* NULL: none */
+    pid_t caller;                  /* the thread that called it, ... */
+    uint64_t caller_waited_ns;     /* ... and for how long that had waited for a processor before */
     uint64_t maps;                 /* entered so far: tells one from the next */
     uint64_t carried;              /* the one that the courier works for */
     bool distrusted;               /* it computed something else: nothing more is believed */

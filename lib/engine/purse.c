@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/waited.h"
 #include "engine/cloud.h"
 #include "engine/history.h"
 #include "engine/processes.h"
@@ -67,18 +68,40 @@ static double begin_s(const struct fm_engine_cloud *cloud)
     return cloud->open_s > 0 && cloud->open_s < guess_s ? cloud->open_s : guess_s;
 }
 
-bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
+/* Of the time of the map so far, the part in which the thread that called it did not wait for a processor. */
+static double undisturbed(const struct fm_engine_cloud *cloud)
+{
+    const double ns = fm_base_ticks_to_ns(fm_base_ticks() - cloud->group->begun_ticks);
+    const uint64_t waited_ns = fm_base_waited_ns_of(cloud->caller);
+    const double lost_ns =
+        waited_ns > cloud->caller_waited_ns ? (double)(waited_ns - cloud->caller_waited_ns) : 0;
+    return lost_ns < ns ? 1 - lost_ns / ns : lost_ns > 0 ? 0 : 1;
+}
+
+/* Whether a cloud that is not asked yet should be; *x: how many elements it would get. */
+static bool is_wanted(const struct fm_sched_offer *of, size_t *x)
 {
     double saved_s;
+    *x = fm_engine_pace_share(of, &saved_s);
+    return *x > 0 && (isinf(saved_s) || ((double)of->left * of->owner_ns * 1e-9 > LEAST_S &&
+                                         fm_engine_pace_is_worth(of, saved_s)));
+}
+
+/* One element that has lost its processor makes no long map of a short one: that is judged by what its
+   elements would take undisturbed. Later, by what they do take. */
+bool fm_engine_purse_wants(struct fm_engine_cloud *cloud)
+{
     if (cloud->group->sched.cost_ns <= 0 ||
         (cloud->decline_ticks != 0 &&
          fm_base_ticks_to_ns(fm_base_ticks() - cloud->decline_ticks) < AGAIN_S * 1e9))
         return false;
-    const struct fm_sched_offer of = fm_engine_pace_offer(cloud, begin_s(cloud));
-    const size_t x = fm_engine_pace_share(&of, &saved_s);
-    const bool wants =
-        x > 0 && (isinf(saved_s) || ((double)of.left * of.owner_ns * 1e-9 > LEAST_S &&
-                                     fm_engine_pace_is_worth(&of, saved_s)));
+    struct fm_sched_offer of = fm_engine_pace_offer(cloud, begin_s(cloud));
+    size_t x;
+    bool wants = is_wanted(&of, &x);
+    if (wants && !isinf(of.owner_ns)) {
+        of.owner_ns *= undisturbed(cloud);
+        wants = is_wanted(&of, &x);
+    }
     note(cloud, wants ? FASTMAP_CLOUD_LATE : FASTMAP_CLOUD_SHORT, &of, x);
     return wants;
 }
