@@ -300,8 +300,9 @@ void fm_engine_pieces_turn(struct fm_engine_cloud *cloud);
 /* The rate is known better: what flies is expected no later than it would be if it were sent now. */
 void fm_engine_pieces_expect(struct fm_engine_cloud *cloud);
 
-/* The service takes so many times longer from now on for what flies: more, where it is more. */
-void fm_engine_pieces_stretch(struct fm_engine_cloud *cloud, double factor);
+/* The service takes so many times longer from now on: what flies is expected no sooner than if it were sent
+   now. */
+void fm_engine_pieces_delay(struct fm_engine_cloud *cloud, double factor);
 
 /* Whether nothing has come back since a piece was sent that is late: what is sent now would be late, too. */
 bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud);

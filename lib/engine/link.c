@@ -3,6 +3,8 @@
  * What answers say of the link and of the service: how many bytes a second the one carries, and how much
  * work a second comes back from the other. Under the mutex.
  */
+#include <math.h>
+
 #include "base/clock.h"
 #include "engine/cloud.h"
 
@@ -15,6 +17,7 @@
 #define RATED_S 0.1      /* the rate is measured over so long at least */
 #define RATED_TRIPS 2    /* and so many round trips, */
 #define RATED_WAVES 3    /* and so many spans of each vCPU */
+#define STEADY 0.2       /* a change of vCPUs by more than that begins a new measurement */
 #define WORKERS_MOST 4.0 /* times its vCPUs: more than that is a mistake of the measurement */
 
 /* The link carries so much at least. */
@@ -140,7 +143,10 @@ void fm_engine_link_vcpus(struct fm_engine_cloud *cloud, int vcpus)
     cloud->grant.vcpus = vcpus;
     cloud->rate *= factor;
     cloud->worth *= factor;
-    fm_engine_pieces_stretch(cloud, 1 / factor);
+    if (fabs(factor - 1) > STEADY)
+        fm_engine_link_begin(cloud);
+    if (factor < 1) /* and what is being computed is not sooner done where there are more */
+        fm_engine_pieces_delay(cloud, 1 / factor);
     fm_engine_reason_vcpus(cloud);
     if (cloud->sched.workers > 0 && !cloud->over)
         fm_engine_cloud_ready(cloud, cloud->worth);

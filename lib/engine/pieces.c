@@ -382,17 +382,16 @@ void fm_engine_pieces_expect(struct fm_engine_cloud *cloud)
     }
 }
 
-void fm_engine_pieces_stretch(struct fm_engine_cloud *cloud, double factor)
+void fm_engine_pieces_delay(struct fm_engine_cloud *cloud, double factor)
 {
     const uint64_t now = fm_base_ticks();
-    if (factor <= 1) /* what is being computed is not sooner done by others */
-        return;
     if (cloud->done_ticks > now)
         cloud->done_ticks = now + (uint64_t)((double)(cloud->done_ticks - now) * factor);
     for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next) {
-        const double left_ns = piece->expected_ns - age_ns(piece);
-        if (left_ns > 0)
-            piece->expected_ns += left_ns * (factor - 1);
+        const double now_ns =
+            age_ns(piece) + fm_engine_pace_return_ns(cloud, piece->count, piece->work);
+        if (now_ns > piece->expected_ns)
+            piece->expected_ns = now_ns;
     }
 }
 
