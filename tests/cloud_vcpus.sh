@@ -14,18 +14,6 @@ start --first_credit 1 --vcpus 4
 needs_sandbox
 plan 8
 
-# sleeper NAME N: a map of elements that sleep for 20 ms, all of them in the cloud.
-sleeper() {
-    env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" FASTMAP_SECRET="$FASTMAP_TOKEN" \
-        FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD FASTMAP_EXEC_POLICY=CLOUD \
-        timeout 120 "$builddir/tests/cloud_map" "$2" 20 sleep >"$1.out" 2>"$1.err"
-}
-
-# vcpus NAME: what the map was told, one after the other.
-vcpus() {
-    sed -n 's/.*the cloud \(grants\|has\) \([0-9]*\) of 4 vCPUs.*/\2/p' "$1.err" | uniq | tr '\n' ' '
-}
-
 # has PATTERN: of the numbers that the first map was told, from the first to the last.
 has() {
     vcpus first >why

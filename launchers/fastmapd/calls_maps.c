@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -15,6 +16,8 @@
 #include "maps.h"
 #include "metrics.h"
 #include "terms.h"
+
+#define WAIT_NS INT64_C(2000000000) /* for vCPUs that other hosts have */
 
 /* ---- Looking at ------------------------------------------------------------------------------------------
    */
@@ -94,8 +97,6 @@ static bool check_terms(struct fmd_request *request, struct opening *o)
     }
     o->terms.pool.account = request->token.name;
     o->terms.pool.token = request->token.id;
-    o->terms.pool.token_vcpus =
-        request->token.limits.vcpus > 0 ? (unsigned)request->token.limits.vcpus : 0;
     return true;
 }
 
@@ -196,6 +197,23 @@ static void refuse_opening(struct fmd_request *request, const struct opening *o,
     fmd_request_refuse_ledger(request, rc == FMD_LEDGER_CLOSED ? FMD_LEDGER_AWAY : rc);
 }
 
+/* Where other hosts have all of the token's vCPUs, they are waited for: one that has more than its part gives
+   some back when a span of it ends. */
+static int open_in_ledger(const struct fmd_request *request, struct opening *o,
+                          const struct fmd_opening *asked)
+{
+    static const struct timespec nap = {0, 100000000};
+    struct fmd_ledger *ledger = request->service->ledger;
+    const int64_t end_ns = fmd_now_ns() + WAIT_NS;
+    int rc;
+    while ((rc = fmd_ledger_open_map(ledger, asked, &o->verdict, &o->row)) == 0 &&
+           o->verdict == FMD_NO_VCPUS && fmd_now_ns() < end_ns)
+        nanosleep(&nap, NULL);
+    if (rc == 0 && o->verdict == FMD_NO_VCPUS)
+        rc = fmd_ledger_unshare(ledger, asked->token->id, asked->host);
+    return rc;
+}
+
 /* Digest of the body: what makes two openings with one key the same. */
 static bool hold(struct fmd_request *request, struct opening *o)
 {
@@ -211,15 +229,16 @@ static bool hold(struct fmd_request *request, struct opening *o)
         .vcpus = o->terms.pool.vcpus < vcpus ? o->terms.pool.vcpus : vcpus,
         .host = atomic_load(&request->service->host),
     };
-    const int rc = fmd_ledger_open_map(request->service->ledger, &asked, &o->verdict, &o->row);
+    const int rc = open_in_ledger(request, o, &asked);
     if (rc != 0) {
         refuse_opening(request, o, rc);
         return false;
     }
     o->terms.pool.vcpus = (unsigned)o->row.vcpus;
+    o->terms.pool.token_vcpus = o->row.usable > 0 ? (unsigned)o->row.usable : 0;
     if (o->verdict == FMD_NO_VCPUS)
         fmd_answer_error(&request->answer, FMD_ERR_maps,
-                         "this token's vCPUs are all in use; close a map");
+                         "this token's vCPUs are all in use on other hosts; close a map");
     if (o->verdict == FMD_CONFLICT)
         fmd_answer_error(&request->answer, FMD_ERR_conflict,
                          "the key was used for another map; choose another");

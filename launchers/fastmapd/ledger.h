@@ -99,7 +99,7 @@ enum fmd_verdict {
     FMD_KNOWN,    /* the same key opened the same map before: what is told is how it stands */
     FMD_CONFLICT, /* the same key opened another map */
     FMD_NO_CREDIT,
-    FMD_NO_VCPUS /* the token's are all in use */
+    FMD_NO_VCPUS /* the token's are all in use on other hosts, which know by now that one is wanted */
 };
 
 struct fmd_map_row {
@@ -108,8 +108,9 @@ struct fmd_map_row {
     char token[FM_SERVICE_ID_BYTES];
     int64_t hold, price; /* hold as it was at first */
     int64_t spans, cpu_ns, spent;
-    int64_t vcpus; /* granted */
-    int64_t host;  /* whose it is */
+    int64_t vcpus;  /* that it could use */
+    int64_t usable; /* once it has been opened: see struct fmd_share */
+    int64_t host;   /* whose it is */
     bool is_open;
 };
 
@@ -118,7 +119,7 @@ struct fmd_opening {
     const char *key;       /* the client's */
     const uint8_t *digest; /* of what was asked for, 32 bytes */
     int64_t budget, least, price;
-    int64_t vcpus; /* asked for; what the token may have besides its other maps is granted */
+    int64_t vcpus; /* that it could use */
     int64_t host;  /* the daemon's lease */
 };
 int fmd_ledger_open_map(struct fmd_ledger *ledger, const struct fmd_opening *opening,
@@ -142,6 +143,23 @@ int fmd_ledger_close_map(struct fmd_ledger *ledger, const char *map);
 /* 1: found, 0: the account has no such map. */
 int fmd_ledger_find_map(struct fmd_ledger *ledger, int64_t account, const char *map,
                         struct fmd_map_row *row);
+
+/* ---- vCPUs of a token (ledger_vcpus.c) ---------------------------------------------------------------- */
+
+/* What a host could use for the maps of a token, and what it has in use or may be about to have. Out: what
+   it has from now on, and how many of those it may have in use; below 0: there is no limit. Where usable is
+   less than vcpus another host waits for the difference: it is to be given back by the next call, when it is
+   not in use any more. */
+struct fmd_share {
+    const char *token;
+    int64_t host;
+    int64_t wants, uses;
+    int64_t vcpus, usable;
+};
+int fmd_ledger_share(struct fmd_ledger *ledger, struct fmd_share *share);
+
+/* A map could not be opened for want of vCPUs, and is not waited for any more. */
+int fmd_ledger_unshare(struct fmd_ledger *ledger, const char *token, int64_t host);
 
 /* ---- Hosts (ledger_hosts.c) --------------------------------------------------------------------------- */
 

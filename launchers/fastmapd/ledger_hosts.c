@@ -35,6 +35,11 @@ static int sweep(struct fmd_sql *sql, struct lease *l, int64_t now)
         continue;
     if (rc == 0)
         rc = fmd_sql(sql, "DELETE FROM signatures WHERE until < ?", "i", now);
+    if (rc == 0)
+        rc = fmd_sql(sql,
+                     "DELETE FROM shares WHERE NOT EXISTS "
+                     "(SELECT 1 FROM hosts WHERE hosts.id = shares.host)",
+                     "");
     while (rc == 0 && (rc = fmd_sql(sql,
                                     "SELECT id FROM maps WHERE closed IS NULL AND NOT EXISTS "
                                     "(SELECT 1 FROM hosts WHERE hosts.id = maps.host) LIMIT 1",

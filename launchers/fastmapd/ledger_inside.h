@@ -64,6 +64,11 @@ int fmd_ledger_prepare(struct fmd_sql *sql, enum fmd_sql_kind kind);
 /* Closes a map (ledger_maps.c). Once closed, nothing happens. */
 int fmd_ledger_close_in(struct fmd_sql *sql, const char *map);
 
+/* A host's vCPUs for a token are shared anew, as with fmd_ledger_share(). opens: a map of it is being opened;
+   else a host without a row has none, and gets none. The row goes when there is no map (ledger_vcpus.c). */
+int fmd_ledger_share_in(struct fmd_sql *sql, struct fmd_share *share, bool opens);
+int fmd_ledger_unshare_in(struct fmd_sql *sql, const char *token, int64_t host);
+
 /* 1 where the host has a lease (ledger_hosts.c). */
 int fmd_ledger_is_there(struct fmd_sql *sql, int64_t host);
 

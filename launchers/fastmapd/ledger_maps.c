@@ -61,17 +61,21 @@ static int left_today(struct fmd_sql *sql, const struct fmd_token *token, int64_
     return rc < 0 ? rc : 0;
 }
 
-/* What the token may still use at the same time. */
-static int vcpus_left(struct fmd_sql *sql, const struct fmd_token *token, int64_t *left)
+/* What the token may have in use on this host, where all its maps would use what they asked for. */
+static int share(struct fmd_sql *sql, const struct fmd_opening *asked, int64_t *usable)
 {
-    int64_t used = 0;
-    *left = INT64_MAX;
-    if (token->limits.vcpus < 0)
-        return 0;
-    const int rc =
-        fmd_sql(sql, "SELECT coalesce(sum(vcpus), 0) FROM maps WHERE token = ? AND closed IS NULL",
-                "s>i", token->id, &used);
-    *left = token->limits.vcpus - used;
+    int64_t wished = 0;
+    int rc = fmd_sql(sql,
+                     "SELECT coalesce(sum(vcpus), 0) FROM maps WHERE token = ? AND host = ? AND "
+                     "closed IS NULL",
+                     "si>i", asked->token->id, asked->host, &wished);
+    struct fmd_share share = {.token = asked->token->id,
+                              .host = asked->host,
+                              .wants = wished + asked->vcpus,
+                              .uses = INT64_MAX};
+    if (rc >= 0)
+        rc = fmd_ledger_share_in(sql, &share, true);
+    *usable = share.usable;
     return rc < 0 ? rc : 0;
 }
 
@@ -119,20 +123,21 @@ static int grant(struct fmd_sql *sql, const struct opening *o)
 {
     const struct fmd_opening *asked = o->asked;
     const struct fmd_token *token = asked->token;
-    int64_t balance, today, vcpus;
+    int64_t balance, today, usable;
     int rc = fmd_ledger_worth(sql, fmd_book(FMD_BOOK_BALANCE, token->account), &balance);
     if (rc == 0)
         rc = left_today(sql, token, &today);
     if (rc == 0)
-        rc = vcpus_left(sql, token, &vcpus);
+        rc = share(sql, asked, &usable);
     if (rc != 0)
         return rc;
     *o->row = (struct fmd_map_row){
         .account = token->account, .price = asked->price, .host = asked->host, .is_open = true};
     strcpy(o->row->token, token->id);
     o->row->hold = least_of(asked->budget, least_of(balance, today));
-    o->row->vcpus = least_of(asked->vcpus, vcpus);
-    *o->verdict = o->row->vcpus < 1             ? FMD_NO_VCPUS
+    o->row->vcpus = asked->vcpus;
+    o->row->usable = usable;
+    *o->verdict = usable == 0                   ? FMD_NO_VCPUS
                   : o->row->hold < asked->least ? FMD_NO_CREDIT
                                                 : FMD_OPENED;
     return 0;
@@ -151,7 +156,11 @@ static int open_map(struct fmd_sql *sql, void *argument)
                                      "this host was thought dead and has lost its lease; it takes "
                                      "another");
     rc = grant(sql, o);
-    return rc == 0 && *o->verdict == FMD_OPENED ? insert(sql, o) : rc;
+    if (rc == 0 && *o->verdict == FMD_OPENED)
+        return insert(sql, o);
+    return rc == 0 && *o->verdict == FMD_NO_CREDIT
+               ? fmd_ledger_unshare_in(sql, o->asked->token->id, o->asked->host)
+               : rc;
 }
 
 int fmd_ledger_open_map(struct fmd_ledger *ledger, const struct fmd_opening *opening,
@@ -300,12 +309,17 @@ int fmd_ledger_settle(struct fmd_ledger *ledger, struct fmd_settlement *settleme
 
 int fmd_ledger_close_in(struct fmd_sql *sql, const char *map)
 {
-    int64_t account, left;
-    int rc = fmd_sql(sql,
-                     "UPDATE maps SET closed = ? WHERE id = ? AND closed IS NULL RETURNING "
-                     "account, hold - spent",
-                     "is>ii", (int64_t)time(NULL), map, &account, &left);
+    char token[FM_SERVICE_ID_BYTES];
+    int64_t account, host, left;
+    int rc =
+        fmd_sql(sql,
+                "UPDATE maps SET closed = ? WHERE id = ? AND closed IS NULL RETURNING "
+                "account, token, host, hold - spent",
+                "is>isii", (int64_t)time(NULL), map, &account, token, sizeof token, &host, &left);
     if (rc != 1)
+        return rc;
+    rc = fmd_ledger_unshare_in(sql, token, host);
+    if (rc < 0)
         return rc;
     rc = fmd_ledger_move(sql, &(struct fmd_transfer){.from = fmd_book(FMD_BOOK_HELD, account),
                                                      .to = fmd_book(FMD_BOOK_BALANCE, account),

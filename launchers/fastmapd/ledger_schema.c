@@ -6,6 +6,7 @@
  *   books       what each has been given and has given away; only the bank (0) may be below zero
  *   transfers   from book to book; a span of a map is paid once
  *   maps        with what they hold, have used and have spent. `host` is the lease of the daemon that has it
+ *   shares      of a token's vCPUs, what each host could use and what it has (ledger_vcpus.c)
  *   hosts       leases: a daemon is there as long as it has a row (ledger_hosts.c)
  *   signatures  that were used, where several hosts could be shown the same one
  */
@@ -37,11 +38,13 @@
     "  CHECK(spent <= hold), UNIQUE(account, key))" STRICT ";"                                    \
     "CREATE INDEX IF NOT EXISTS open_maps ON maps(host) WHERE closed IS NULL;"                    \
     "CREATE INDEX IF NOT EXISTS maps_of_token ON maps(token) WHERE closed IS NULL;"               \
+    "CREATE TABLE IF NOT EXISTS shares(token TEXT NOT NULL, host " INT " NOT NULL,"               \
+    "  wants " INT " NOT NULL, vcpus " INT " NOT NULL, PRIMARY KEY(token, host))" STRICT ";"      \
     "CREATE TABLE IF NOT EXISTS hosts(id " INT " PRIMARY KEY, until " INT " NOT NULL)" STRICT ";" \
     "CREATE TABLE IF NOT EXISTS signatures(signature " BYTES " PRIMARY KEY,"                      \
     "  until " INT " NOT NULL)" STRICT ";"                                                        \
     "INSERT INTO books(id) VALUES (0), (1) ON CONFLICT DO NOTHING;"                               \
-    "INSERT INTO house VALUES ('version', 2) ON CONFLICT DO NOTHING;"
+    "INSERT INTO house VALUES ('version', 3) ON CONFLICT DO NOTHING;"
 
 static const char *const tables[] = {
     [FMD_SQL_SQLITE] = TABLES("INTEGER", "INTEGER", "BLOB", " STRICT"),
@@ -52,6 +55,9 @@ static const char *const tables[] = {
 static const char from_1[] =
     "ALTER TABLE maps ADD COLUMN vcpus INTEGER NOT NULL DEFAULT 0;"
     "DELETE FROM house WHERE key = 'host'; UPDATE house SET value = 2 WHERE key = 'version'";
+
+/* From format 2, in which maps had vCPUs for good. */
+static const char from_2[] = "UPDATE house SET value = 3 WHERE key = 'version'";
 
 int fmd_ledger_prepare(struct fmd_sql *sql, enum fmd_sql_kind kind)
 {
@@ -64,12 +70,16 @@ int fmd_ledger_prepare(struct fmd_sql *sql, enum fmd_sql_kind kind)
         rc = fmd_sql_script(sql, from_1);
         version = 2;
     }
+    if (rc >= 0 && version == 2) {
+        rc = fmd_sql_script(sql, from_2);
+        version = 3;
+    }
     if (rc < 0)
         return rc;
-    return version == 2
+    return version == 3
                ? 0
                : fm_base_fail(
                      FASTMAP_ERR_STATE,
-                     "the ledger has format %lld, this fastmapd knows 2; use the newer fastmapd",
+                     "the ledger has format %lld, this fastmapd knows 3; use the newer fastmapd",
                      (long long)version);
 }

@@ -18,7 +18,7 @@ libfastmapd_la_SOURCES = \
 	launchers/fastmapd/deal.c launchers/fastmapd/deal.h \
 	launchers/fastmapd/ledger.c launchers/fastmapd/ledger.h launchers/fastmapd/ledger_inside.h \
 	launchers/fastmapd/ledger_accounts.c launchers/fastmapd/ledger_audit.c launchers/fastmapd/ledger_hosts.c \
-	launchers/fastmapd/ledger_maps.c launchers/fastmapd/ledger_schema.c \
+	launchers/fastmapd/ledger_maps.c launchers/fastmapd/ledger_schema.c launchers/fastmapd/ledger_vcpus.c \
 	launchers/fastmapd/lease.c launchers/fastmapd/lease.h \
 	launchers/fastmapd/log.c launchers/fastmapd/log.h \
 	launchers/fastmapd/maps.c launchers/fastmapd/maps.h \

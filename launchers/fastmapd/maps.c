@@ -160,6 +160,23 @@ static void take_off_list(struct fmd_maps *maps, struct fmd_open *open)
     fmd_maps_put(maps, open);
 }
 
+/* While the ledger is away each host keeps what it has. */
+void fmd_maps_share(struct fmd_maps *maps)
+{
+    const struct fmd_service *service = maps->service;
+    struct fmd_pool_token token;
+    for (uint64_t after = 0; fmd_pool_next_token(service->pool, after, &token);
+         after = token.number) {
+        struct fmd_share share = {.token = token.token,
+                                  .host = atomic_load(&service->host),
+                                  .wants = token.wants,
+                                  .uses = token.uses};
+        if (fmd_ledger_share(service->ledger, &share) != 0)
+            return;
+        fmd_pool_allot(service->pool, token.number, share.usable);
+    }
+}
+
 size_t fmd_maps_busy(struct fmd_maps *maps)
 {
     size_t busy = 0;

@@ -74,6 +74,9 @@ void fmd_maps_forget(struct fmd_maps *maps, const char *id);
 /* Closes those that have been idle for so long; 0: all. And the forgotten. */
 void fmd_maps_expire(struct fmd_maps *maps, int64_t idle_ns);
 
+/* Shares the vCPUs of tokens that have a limit with other hosts anew. To be called some times a second. */
+void fmd_maps_share(struct fmd_maps *maps);
+
 /* Spans in flight, of all maps. */
 size_t fmd_maps_busy(struct fmd_maps *maps);
 

@@ -93,7 +93,7 @@ void fmd_pool_count(struct fmd_pool *pool, struct fmd_pool_numbers *numbers);
 struct fmd_pool_terms {
     const char *account;
     const char *token;    /* NULL: none; names are different in all accounts */
-    unsigned token_vcpus; /* that all its maps together may have in use; 0: no limit */
+    unsigned token_vcpus; /* that all its maps here may have in use at first; 0: no limit */
     const char *module;   /* as in LOAD: "" is the executable */
     uint64_t offset;
     bool block; /* a function of a block */
@@ -121,6 +121,21 @@ void fmd_pool_map_close(struct fmd_map *map);
 
 /* How many vCPUs the map has now, 1 at least: what it can count on while others want some, too. */
 unsigned fmd_pool_map_vcpus(struct fmd_map *map);
+
+/* A token that has a limit and maps here. */
+struct fmd_pool_token {
+    uint64_t number; /* of all tokens that were ever here */
+    char token[FMD_STORE_ACCOUNT];
+    unsigned wants; /* vCPUs that its maps could use */
+    unsigned uses;  /* that they have in use, or will have without being told anything else */
+};
+
+/* The one with the least number above that; false: there is none. */
+bool fmd_pool_next_token(struct fmd_pool *pool, uint64_t number, struct fmd_pool_token *token);
+
+/* It may have so many in use from now on (0 is none); below 0: there is no limit. What runs goes on to its
+   end. Nothing happens where it is not there any more. */
+void fmd_pool_allot(struct fmd_pool *pool, uint64_t number, int64_t vcpus);
 
 /* ---- Spans ---- */
 

@@ -86,6 +86,7 @@ struct fmd_worker {
 struct fmd_sharer {
     struct fmd_sharer *next;
     char name[FMD_STORE_ACCOUNT];
+    uint64_t number; /* no other has had it */
     unsigned maps;
     unsigned running;
     unsigned most;        /* that may run; of a token */

@@ -16,13 +16,14 @@
 
 /* ---- Accounts and tokens ---- */
 
-static struct fmd_sharer *join(struct fmd_sharer **list, const char *name)
+static struct fmd_sharer *join(struct fmd_pool *pool, struct fmd_sharer **list, const char *name)
 {
     struct fmd_sharer *sharer = *list;
     while (sharer != NULL && strcmp(sharer->name, name) != 0)
         sharer = sharer->next;
     if (sharer == NULL && (sharer = calloc(1, sizeof *sharer)) != NULL) {
         snprintf(sharer->name, sizeof sharer->name, "%s", name);
+        sharer->number = ++pool->turns;
         sharer->next = *list;
         *list = sharer;
     }
@@ -123,11 +124,12 @@ static void leave_sharers(struct fmd_map *map)
 static int enter_map(struct fmd_pool *pool, struct fmd_map *map, const struct fmd_pool_terms *terms)
 {
     pthread_mutex_lock(&pool->mutex);
-    map->sharer = join(&pool->accounts, terms->account);
-    map->token = join(&pool->tokens, terms->token != NULL ? terms->token : "");
+    map->sharer = join(pool, &pool->accounts, terms->account);
+    map->token = join(pool, &pool->tokens, terms->token != NULL ? terms->token : "");
     const bool entered = map->sharer != NULL && map->token != NULL;
     if (entered) {
-        map->token->most = terms->token_vcpus > 0 ? terms->token_vcpus : UINT_MAX;
+        if (map->token->maps == 1)
+            map->token->most = terms->token_vcpus > 0 ? terms->token_vcpus : UINT_MAX;
         map->load.map = ++pool->turns;
         map->turn = map->load.map;
         map->references = 1;

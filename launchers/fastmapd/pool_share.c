@@ -9,7 +9,13 @@
  * nothing, and one that is new for all that it asked for. What is left when all have what they could use is
  * dealt to those that use anything, up to what they asked for: so a map that is alone has all of it, and one
  * that needs more finds out by sending more.
+ *
+ * A token's limit holds on all hosts together. What of it is this host's is decided outside
+ * (fmd_pool_allot()).
  */
+#include <limits.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "pool_inside.h"
 
@@ -90,4 +96,53 @@ unsigned fmd_pool_map_vcpus(struct fmd_map *map)
 unsigned fmd_span_vcpus(const struct fmd_span *span)
 {
     return fmd_pool_map_vcpus(span->map);
+}
+
+/* ---- Tokens ---- */
+
+static struct fmd_sharer *token_after(struct fmd_pool *pool, uint64_t number)
+{
+    struct fmd_sharer *found = NULL;
+    for (struct fmd_sharer *token = pool->tokens; token != NULL; token = token->next)
+        if (token->number > number && token->most != UINT_MAX &&
+            (found == NULL || token->number < found->number))
+            found = token;
+    return found;
+}
+
+static unsigned wants_of(struct fmd_pool *pool, const struct fmd_sharer *token)
+{
+    const uint64_t now_ns = fm_base_now_ns();
+    unsigned wants = 0;
+    for (struct fmd_map *map = pool->maps; map != NULL; map = map->next)
+        wants += map->token == token && !map->closed ? roll(map, now_ns) : 0;
+    return wants;
+}
+
+bool fmd_pool_next_token(struct fmd_pool *pool, uint64_t number, struct fmd_pool_token *out)
+{
+    pthread_mutex_lock(&pool->mutex);
+    const struct fmd_sharer *token = token_after(pool, number);
+    if (token != NULL) {
+        *out = (struct fmd_pool_token){.number = token->number,
+                                       .wants = wants_of(pool, token),
+                                       .uses = token->running > token->most ? token->running
+                                                                            : token->most};
+        memcpy(out->token, token->name, sizeof out->token);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return token != NULL;
+}
+
+void fmd_pool_allot(struct fmd_pool *pool, uint64_t number, int64_t vcpus)
+{
+    pthread_mutex_lock(&pool->mutex);
+    struct fmd_sharer *token = token_after(pool, number - 1);
+    if (token != NULL && token->number == number) {
+        token->most = vcpus < 0 || vcpus >= UINT_MAX ? UINT_MAX : (unsigned)vcpus;
+        pool->dealt_ns = 0;
+        fmd_turn_give(pool);
+        fmd_pool_wake(pool); /* more workers may be wanted */
+    }
+    pthread_mutex_unlock(&pool->mutex);
 }

@@ -31,7 +31,13 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
-enum { EXPIRE_EVERY_S = 600, CLOCK_EVERY_S = 10, BLOBS_UNUSED_S = 14 * 86400, WORKER_START_S = 20 };
+enum {
+    TICKS_A_SECOND = 4,
+    EXPIRE_EVERY_S = 600,
+    CLOCK_EVERY_S = 10,
+    BLOBS_UNUSED_S = 14 * 86400,
+    WORKER_START_S = 20
+};
 
 struct daemon {
     struct fmd_config config;
@@ -337,15 +343,22 @@ static void drain(struct daemon *d, const sigset_t *signals)
     fmd_log(FMD_LOG_INFO, "stopping", "spans=%zu", fmd_maps_busy(d->service.maps));
 }
 
+static void keep_house(struct daemon *d, unsigned ticks)
+{
+    fmd_maps_share(d->service.maps);
+    if (ticks % TICKS_A_SECOND != 0)
+        return;
+    fmd_maps_expire(d->service.maps, d->config.map_idle_s * SECOND_NS);
+    expire_blobs(d);
+    if (ticks % (TICKS_A_SECOND * CLOCK_EVERY_S) == 0)
+        write_clock(d);
+}
+
 static void run(struct daemon *d, const sigset_t *signals)
 {
-    unsigned seconds = 0;
-    while (next_signal(signals, SECOND_NS) == 0) {
-        fmd_maps_expire(d->service.maps, d->config.map_idle_s * SECOND_NS);
-        expire_blobs(d);
-        if (++seconds % CLOCK_EVERY_S == 0)
-            write_clock(d);
-    }
+    unsigned ticks = 0;
+    while (next_signal(signals, SECOND_NS / TICKS_A_SECOND) == 0)
+        keep_house(d, ++ticks);
     drain(d, signals);
 }
 

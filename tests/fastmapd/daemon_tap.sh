@@ -124,6 +124,18 @@ map() {
         timeout 120 "$builddir/tests/cloud_map" "$count" "$cost" >"$name.out" 2>"$name.err"
 }
 
+# sleeper NAME N: a map of elements that sleep for 20 ms, all of them in the cloud, as by map.
+sleeper() {
+    env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" FASTMAP_SECRET="$FASTMAP_TOKEN" \
+        FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD FASTMAP_EXEC_POLICY=CLOUD \
+        timeout 120 "$builddir/tests/cloud_map" "$2" 20 sleep >"$1.out" 2>"$1.err"
+}
+
+# vcpus NAME: how many its map was told to have, one after the other.
+vcpus() {
+    sed -n 's/.*the cloud \(grants\|has\) \([0-9]*\) of [0-9]* vCPUs.*/\2/p' "$1.err" | uniq | tr '\n' ' '
+}
+
 # until_true COMMAND...: waits for it, for fifteen seconds at most.
 until_true() {
     tries=0

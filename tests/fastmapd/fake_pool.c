@@ -186,7 +186,14 @@ int fmd_pool_map_open(struct fmd_pool *pool, struct fmd_tree *tree,
     fmd_store_drop(tree);
     if (map == NULL)
         return fm_base_fail(FASTMAP_ERR_MEMORY, "no memory");
-    *map = (struct fmd_map){pool, terms->offset, terms->in_size, terms->out_size, terms->vcpus, 0};
+    *map = (struct fmd_map){pool,
+                            terms->offset,
+                            terms->in_size,
+                            terms->out_size,
+                            terms->token_vcpus > 0 && terms->token_vcpus < terms->vcpus
+                                ? terms->token_vcpus
+                                : terms->vcpus,
+                            0};
     *out = map;
     return 0;
 }
@@ -241,6 +248,17 @@ unsigned fmd_pool_map_vcpus(struct fmd_map *map)
 unsigned fmd_span_vcpus(const struct fmd_span *span)
 {
     return span->vcpus;
+}
+
+bool fmd_pool_next_token(struct fmd_pool *pool, uint64_t number, struct fmd_pool_token *token)
+{
+    (void)pool, (void)number, (void)token;
+    return false;
+}
+
+void fmd_pool_allot(struct fmd_pool *pool, uint64_t number, int64_t vcpus)
+{
+    (void)pool, (void)number, (void)vcpus;
 }
 
 void *fmd_span_in(const struct fmd_span *span)

@@ -348,20 +348,127 @@ TEST(what_a_silent_host_holds_is_given_back_by_another_and_the_host_learns_so)
     forget(ledger);
 }
 
-TEST(a_token_has_no_more_vcpus_than_its_limit_however_many_maps)
+/* ---- vCPUs of a token ---- */
+
+/* What a host has from now on; *usable of it may be in use. */
+static int64_t share(struct fmd_ledger *ledger, const struct fmd_token *token, int64_t of,
+                     int64_t wants, int64_t uses, int64_t *usable)
+{
+    struct fmd_share share = {.token = token->id, .host = of, .wants = wants, .uses = uses};
+    CHECK_TRUE(fmd_ledger_share(ledger, &share) == 0, "%s", fm_base_last_error());
+    *usable = share.usable;
+    return share.vcpus;
+}
+
+static enum fmd_verdict open_on(struct fmd_ledger *ledger, const struct fmd_token *token,
+                                int64_t of, const char *key, struct fmd_map_row *row)
+{
+    const int64_t own = host;
+    host = of;
+    const enum fmd_verdict verdict = open_map(ledger, token, key, 100, row);
+    host = own;
+    return verdict;
+}
+
+TEST(maps_of_a_token_share_its_vcpus_on_a_host_and_wait_for_those_of_others)
 {
     struct fmd_ledger *ledger = fresh();
-    struct fmd_token token;
-    struct fmd_map_row rows[3];
+    struct fmd_token token, unlimited;
+    struct fmd_map_row rows[5];
+    int64_t other, closed, usable;
     account(ledger, "a", 1000, (struct fmd_limits){3, -1}, &token);
+    account(ledger, "b", 1000, no_limits, &unlimited);
+    CHECK_EQ_INT(fmd_ledger_enter(ledger, -1, 60, &other, &closed), 0);
+    CHECK_EQ_INT(open_map(ledger, &unlimited, "k0", 100, &rows[4]), FMD_OPENED);
+    CHECK_EQ_INT(rows[4].usable, -1);
     CHECK_EQ_INT(open_map(ledger, &token, "k1", 100, &rows[0]), FMD_OPENED);
-    CHECK_EQ_INT(rows[0].vcpus, 2);
+    CHECK_EQ_INT(rows[0].usable, 2);
     CHECK_EQ_INT(open_map(ledger, &token, "k2", 100, &rows[1]), FMD_OPENED);
-    CHECK_EQ_INT(rows[1].vcpus, 1);
-    CHECK_EQ_INT(open_map(ledger, &token, "k3", 100, &rows[2]), FMD_NO_VCPUS);
-    CHECK_EQ_INT(fmd_ledger_close_map(ledger, rows[0].id), 0);
+    CHECK_EQ_INT(rows[1].vcpus, 2);
+    CHECK_EQ_INT(rows[1].usable, 3);
     CHECK_EQ_INT(open_map(ledger, &token, "k3", 100, &rows[2]), FMD_OPENED);
-    CHECK_EQ_INT(rows[2].vcpus, 2);
+    CHECK_EQ_INT(rows[2].usable, 3);
+    /* The other host wants two: it is due one, and gets it when it is not in use. */
+    CHECK_EQ_INT(open_on(ledger, &token, other, "k4", &rows[3]), FMD_NO_VCPUS);
+    CHECK_EQ_INT(share(ledger, &token, host, 6, 3, &usable), 3);
+    CHECK_EQ_INT(usable, 2);
+    CHECK_EQ_INT(open_on(ledger, &token, other, "k4", &rows[3]), FMD_NO_VCPUS);
+    CHECK_EQ_INT(share(ledger, &token, host, 6, 2, &usable), 2);
+    CHECK_EQ_INT(usable, 2);
+    CHECK_EQ_INT(open_on(ledger, &token, other, "k4", &rows[3]), FMD_OPENED);
+    CHECK_EQ_INT(rows[3].usable, 1);
+    /* With nothing to do here, there is more for the other; with nothing over there, all is here again. */
+    CHECK_EQ_INT(share(ledger, &token, host, 0, 2, &usable), 2);
+    CHECK_EQ_INT(usable, 0);
+    CHECK_EQ_INT(share(ledger, &token, host, 0, 1, &usable), 1);
+    CHECK_EQ_INT(share(ledger, &token, other, 2, 1, &usable), 2);
+    CHECK_EQ_INT(fmd_ledger_close_map(ledger, rows[3].id), 0);
+    CHECK_EQ_INT(share(ledger, &token, other, 2, 2, &usable), 0); /* no map, no vCPUs */
+    CHECK_EQ_INT(share(ledger, &token, host, 6, 1, &usable), 3);
+    CHECK_EQ_INT(usable, 3);
+    /* One that is refused, and does not wait, or is dead, is due nothing. */
+    CHECK_EQ_INT(open_on(ledger, &token, other, "k5", &rows[3]), FMD_NO_VCPUS);
+    CHECK_EQ_INT(fmd_ledger_unshare(ledger, token.id, other), 0);
+    CHECK_EQ_INT(share(ledger, &token, host, 6, 3, &usable), 3);
+    CHECK_EQ_INT(usable, 3);
+    CHECK_EQ_INT(open_on(ledger, &token, other, "k6", &rows[3]), FMD_NO_VCPUS);
+    CHECK_EQ_INT(fmd_ledger_leave(ledger, other), 0);
+    CHECK_EQ_INT(share(ledger, &token, host, 6, 3, &usable), 3);
+    CHECK_EQ_INT(usable, 3);
+    /* A limit that is lowered is kept as soon as what runs allows it. */
+    CHECK_EQ_INT(fmd_ledger_limit_token(ledger, token.id, (struct fmd_limits){1, -1}), 0);
+    CHECK_EQ_INT(share(ledger, &token, host, 6, 3, &usable), 3);
+    CHECK_EQ_INT(usable, 1);
+    CHECK_EQ_INT(share(ledger, &token, host, 6, 1, &usable), 1);
+    CHECK_EQ_INT(fmd_ledger_limit_token(ledger, token.id, no_limits), 0);
+    CHECK_EQ_INT(share(ledger, &token, host, 6, 1, &usable), -1);
+    balances(ledger);
+    forget(ledger);
+}
+
+/* Hosts whose spans begin and end at random, and who share now and then: never more in use than the limit,
+   and in the end each has its fair part. */
+TEST(hosts_never_use_more_vcpus_of_a_token_than_it_may_have)
+{
+    enum { HOSTS = 4, LIMIT = 7 };
+    struct fmd_ledger *ledger = fresh();
+    struct fmd_token token;
+    struct fmd_map_row row;
+    uint64_t state = 5;
+    int64_t hosts[HOSTS], usable[HOSTS], running[HOSTS] = {0}, wants[HOSTS] = {0}, closed;
+    account(ledger, "a", 1000, (struct fmd_limits){LIMIT, -1}, &token);
+    for (int i = 0; i < HOSTS; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "k%d", i);
+        CHECK_EQ_INT(fmd_ledger_enter(ledger, -1, 60, &hosts[i], &closed), 0);
+        CHECK_EQ_INT(open_on(ledger, &token, hosts[i], key, &row), i < 3            ? FMD_OPENED
+                                                                   : row.usable > 0 ? FMD_OPENED
+                                                                                    : FMD_NO_VCPUS);
+        usable[i] = row.usable;
+    }
+    for (int step = 0; step < 3000; step++) {
+        const int i = (int)(next(&state) % HOSTS);
+        const bool settles = step > 2800;
+        int64_t all = 0;
+        if (settles)
+            wants[i] = i == 0 ? 1 : 9;
+        else if (next(&state) % 16 == 0)
+            wants[i] = next(&state) % 9;
+        if (next(&state) % 2 == 0)
+            running[i] -= running[i] > 0;
+        else if (running[i] < usable[i] && running[i] < wants[i])
+            running[i]++;
+        if (next(&state) % 2 == 0)
+            (void)share(ledger, &token, hosts[i], wants[i],
+                        running[i] > usable[i] ? running[i] : usable[i], &usable[i]);
+        for (int j = 0; j < HOSTS; j++)
+            all += running[j];
+        if (!CHECK_TRUE(all <= LIMIT, "step %d: %lld in use", step, (long long)all))
+            return;
+    }
+    CHECK_TRUE(usable[0] == 1 && usable[1] == 2 && usable[2] == 2 && usable[3] == 2,
+               "%lld, %lld, %lld and %lld of 7", (long long)usable[0], (long long)usable[1],
+               (long long)usable[2], (long long)usable[3]);
     forget(ledger);
 }
 
