@@ -62,3 +62,12 @@ void fm_engine_failures_merge(struct fm_engine_map *run, size_t failed,
     }
     pthread_mutex_unlock(&mutex);
 }
+
+void fm_engine_failures_tell(const struct fm_engine_map *run, struct fastmap_report *report)
+{
+    pthread_mutex_lock(&mutex);
+    report->failed = run->failed;
+    report->failures_listed = run->listed;
+    memcpy(report->failures, run->failures, run->listed * sizeof *run->failures);
+    pthread_mutex_unlock(&mutex);
+}

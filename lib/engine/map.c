@@ -200,10 +200,7 @@ static void account(struct fm_engine_map *run, const struct fm_local_result *res
     report->workers = result->workers;
     report->spans_stolen = result->stolen;
     report->elements = computed;
-    report->failed = run->failed;
-    report->failures_listed = run->listed;
-    for (size_t i = 0; i < run->listed; i++)
-        report->failures[i] = run->failures[i];
+    fm_engine_failures_tell(run, report);
 }
 
 int fm_engine_outcome(const struct fm_engine_map *run)

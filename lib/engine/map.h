@@ -81,6 +81,9 @@ uintptr_t fm_engine_identity(const struct fastmap_map *map, bool in_processes);
 void fm_engine_failures_merge(struct fm_engine_map *run, size_t failed,
                               const struct fastmap_failure *failures, size_t listed);
 
+/* What failed so far; others may find more at the same time. */
+void fm_engine_failures_tell(const struct fm_engine_map *run, struct fastmap_report *report);
+
 /* Notes that `count` elements failed in this way; true where the map's policy is to stop. */
 bool fm_engine_failure_note(struct fm_engine_map *run, const struct fastmap_failure *failure,
                             size_t count);

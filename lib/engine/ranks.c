@@ -51,12 +51,12 @@ static struct fm_engine_job *next_job(struct fm_engine_group *group)
         if (job->run.cost_ns <= 0)
             job->run.cost_ns = group->sched.cost_ns;
         /* Opened under the mutex: nothing can be taken in between. */
-        job->run.frame = fm_local_open(&job->work, job->first, fm_engine_usable_width(&job->run),
-                                       &job->run, job->run.cost_ns);
-        if (job->run.frame != NULL) {
-            fm_local_set_course(job->run.frame, job->run.course);
+        job->run.frame =
+            fm_local_open_course(&job->work, job->first, job->run.course,
+                                 fm_engine_usable_width(&job->run), &job->run, job->run.cost_ns);
+        if (job->run.frame != NULL)
             group->current = job;
-        } else
+        else
             fm_sched_ranks_fail(&group->sched, FASTMAP_ERR_MEMORY);
         job = group->current;
     }
@@ -278,9 +278,7 @@ static void fill(struct fm_engine_group *group, struct fastmap_report *report)
 {
     const struct fm_engine_job *own = &group->own;
     report->elements = group->map->n - own->skipped;
-    report->failed = own->run.failed;
-    report->failures_listed = own->run.listed;
-    memcpy(report->failures, own->run.failures, sizeof report->failures);
+    fm_engine_failures_tell(&own->run, report);
     report->seconds = fm_base_ticks_to_ns(fm_base_ticks() - group->begun_ticks) * 1e-9;
     report->loop_seconds = own->busy_ns * 1e-9;
     report->workers = group->workers;

@@ -31,9 +31,11 @@ void fm_local_init(const struct fm_tier_host *host);
 struct fm_local_frame *fm_local_open(const struct fastmap_map *work, size_t base, int width,
                                      void *host_map, double cost_ns);
 
-/* Has its positions stand for other elements than their own; alive until fm_local_finish(). By the owner,
-   before anything of the map is computed or shared. */
-void fm_local_set_course(struct fm_local_frame *frame, const struct fm_tier_course *course);
+/* The same, but positions stand for the elements of a course (NULL: their own), alive until
+   fm_local_finish(). */
+struct fm_local_frame *fm_local_open_course(const struct fastmap_map *work, size_t base,
+                                            const struct fm_tier_course *course, int width,
+                                            void *host_map, double cost_ns);
 
 /* Computes the next `count` elements of the caller's span, fewer if it ends before that or others take
    from it. Returns how many the caller still has; 0: its span is done (the map may not be). */

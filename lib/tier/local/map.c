@@ -52,6 +52,13 @@ static void clear_counters(struct fm_local_map *map)
 struct fm_local_frame *fm_local_open(const struct fastmap_map *work, size_t base, int width,
                                      void *host_map, double cost_ns)
 {
+    return fm_local_open_course(work, base, NULL, width, host_map, cost_ns);
+}
+
+struct fm_local_frame *fm_local_open_course(const struct fastmap_map *work, size_t base,
+                                            const struct fm_tier_course *course, int width,
+                                            void *host_map, double cost_ns)
+{
     struct fm_local_thread *self = fm_local_thread_self();
     if (self == NULL)
         return NULL;
@@ -66,17 +73,12 @@ struct fm_local_frame *fm_local_open(const struct fastmap_map *work, size_t base
     map->owner = self;
     atomic_store_explicit(&map->serial, fm_local_map_serial(map) + 1, memory_order_relaxed);
     map->base = base;
-    map->course = NULL;
+    map->course = course;
     map->width = width;
     fm_base_fenv_get(&map->fenv);
     clear_counters(map);
     fm_local_frame_open(frame, map, 0, work->n, cost_ns > FM_LOCAL_FENCED_NS, memory_order_release);
     return frame;
-}
-
-void fm_local_set_course(struct fm_local_frame *frame, const struct fm_tier_course *course)
-{
-    frame->own.course = course;
 }
 
 size_t fm_local_advance(struct fm_local_frame *frame, size_t count)
