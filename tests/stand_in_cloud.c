@@ -82,8 +82,9 @@ static int compute_one(const struct fm_tier_cloud_map *map, const struct fm_tier
     const int code = func(has_in ? in : NULL, has_out ? out : NULL, map->shared);
     if (map->trail) {
         const uint64_t index = fm_wire_worker_trail_get((const uint8_t *)in + map->in_size - trail);
-        fm_wire_worker_trail_put((uint8_t *)out + map->out_size - trail,
-                                 (uint64_t)((now() - begun) * 1e9));
+        fm_wire_worker_trail_put(
+            (uint8_t *)out + map->out_size - trail,
+            stand_in.is_boastful ? UINT64_MAX : (uint64_t)((now() - begun) * 1e9), code);
         int64_t none = -1;
         (void)atomic_compare_exchange_strong(&stand_in.first_index, &none, (int64_t)index);
     }

@@ -30,7 +30,8 @@ struct stand_in {
     double round_trip; /* seconds */
     int64_t price;
     int64_t balance;
-    bool is_old; /* it knows nothing of trails */
+    bool is_old;      /* it knows nothing of trails */
+    bool is_boastful; /* its elements took five hundred years, it says */
     /* What was seen: */
     _Atomic int connects;
     _Atomic int opens;

@@ -854,6 +854,90 @@ TEST(elements_in_order_survive_whatever_the_cloud_does_wrong)
     }
 }
 
+static int fail_often(const void *from, void *to, const void *shared)
+{
+    const int code = work_unequally(from, to, shared);
+    const uint64_t index = *(const uint64_t *)from;
+    return code == 8 ? 8 : index % 3 == 0 ? 100 + (int)index : 0;
+}
+
+TEST(the_lowest_failures_are_listed_as_the_clouds_in_whatever_order_they_come)
+{
+    stand_in_is(STAND_IN_FINE, 4, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_CLOUD);
+    for (int turn = 0; turn < 3; turn++) { /* the third one is in order of cost */
+        struct fastmap_report report = FASTMAP_REPORT();
+        const struct fastmap_map map = FASTMAP_MAP(.func = fail_often, .in = in, .in_size = 8,
+                                                   .out = out, .out_size = 8, .n = SPREAD);
+        for (size_t i = 0; i < SPREAD; i++)
+            in[i] = i;
+        CHECK_EQ_INT(fastmap_session_run(session, &map, &report), FASTMAP_ERR_ELEMENT);
+        CHECK_CONTAINS(fastmap_last_error(), "the first is 0, which returned 100");
+        CHECK_EQ_SIZE(report.cloud, SPREAD);
+        CHECK_EQ_SIZE(report.failed, (SPREAD + 2) / 3);
+        CHECK_EQ_SIZE(report.failures_listed, FASTMAP_REPORT_FAILURES);
+        for (size_t i = 0; i < report.failures_listed; i++) {
+            CHECK_EQ_SIZE(report.failures[i].index, 3 * i);
+            CHECK_EQ_INT(report.failures[i].code, 100 + 3 * (int)i);
+            CHECK_EQ_INT((int)report.failures[i].tier, FASTMAP_TIER_CLOUD);
+        }
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(no_element_has_taken_longer_than_its_span_was_away)
+{
+    stand_in_is(STAND_IN_FINE, 4, 0.002);
+    stand_in.is_boastful = true;
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_CLOUD);
+    for (int i = 0; i < 4; i++) {
+        const struct fastmap_report report = run_unequally(session, false);
+        CHECK_TRUE(report.cloud_with_seconds < 60, "%g s expected", report.cloud_with_seconds);
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(a_message_has_no_more_elements_than_it_may_however_light_they_are)
+{
+    uint32_t place[SPREAD];
+    double before[SPREAD + 1] = {0};
+    struct fm_engine_job job = {.slot = 0, .first = 0, .work.n = SPREAD};
+    struct fm_engine_group group = {.queue = &job, .sched.link.run_most = 7};
+    struct fm_sched_run given = {0};
+    for (size_t i = 0; i < SPREAD; i++) {
+        place[i] = (uint32_t)i;
+        before[i + 1] = before[i] + 0.001;
+    }
+    job.course = (struct fm_tier_course){.place = place, .before = before};
+    job.run.course = &job.course;
+    CHECK_EQ_SIZE(fm_engine_jobs_take(&group, 20, &given), 1);
+    CHECK_EQ_SIZE(given.count, 7);
+    CHECK_EQ_SIZE(given.first, SPREAD - 7);
+    CHECK_EQ_SIZE(job.work.n, SPREAD - 7);
+}
+
+TEST(a_service_that_has_no_trails_any_more_is_sent_none)
+{
+    struct fm_engine_world world = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    struct fastmap_session session = {.settings.confirm_charges = FASTMAP_CONFIRM_OFF};
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = work, .in = in, .in_size = 8, .out = out, .out_size = 8, .n = 64);
+    struct fm_engine_group group = {.world = &world, .session = &session, .map = &map};
+    struct fm_engine_cloud cloud = {.world = &world, .session = &session, .group = &group};
+    enum fastmap_cloud_use use;
+    char why[FM_TIER_CLOUD_WHY];
+    group.course = fm_engine_course_begin(&map, 4712, 1e6, true);
+    CHECK_TRUE(group.course != NULL && !group.course->ordered, "an order of nothing");
+    for (int has = 1; has >= 0; has--) {
+        cloud.account = (struct fm_tier_cloud_account){.vcpus = 4, .trail = has == 1};
+        (void)fm_engine_purse_allows(&cloud, &use, why);
+        CHECK_TRUE(cloud.offer.trail == (has == 1), "has %d, sends %d", has, cloud.offer.trail);
+        CHECK_EQ_SIZE(cloud.offer.in_size, has == 1 ? 24 : 8);
+        CHECK_EQ_SIZE(cloud.offer.out_size, has == 1 ? 24 : 8);
+    }
+    fm_engine_course_end(group.course);
+}
+
 /* ---- fork() ---- */
 
 TEST(the_child_of_a_fork_has_no_cloud_and_ends_its_sessions)

@@ -908,6 +908,54 @@ TEST(the_watch_can_let_others_into_a_map_whose_owner_is_inside_an_element)
     free(owner.scene);
 }
 
+/* ---- Elements that leave the process ------------------------------------------------------------ */
+
+static int noting_element(const void *in, void *out, const void *shared)
+{
+    (void)in;
+    (void)out;
+    *(size_t *)shared = fm_local_index();
+    return 0;
+}
+
+TEST(what_is_left_of_a_map_with_a_course_is_counted_within_it_and_taken_by_work_and_number)
+{
+    enum { FEW = 5 };
+    uint32_t *place = malloc(FEW * sizeof *place); /* not a byte more than it needs */
+    double *before = malloc((FEW + 1) * sizeof *before);
+    size_t index = SIZE_MAX, first = SIZE_MAX;
+    const struct fastmap_map work = FASTMAP_MAP(.func = noting_element, .n = FEW, .shared = &index);
+    const struct fm_tier_course course = {.place = place, .before = before};
+    for (int i = 0; i < FEW; i++) {
+        place[i] = (uint32_t)(FEW - 1 - i);
+        before[i] = i * 0.25;
+    }
+    before[FEW] = FEW;
+    give(GIVE_NONE);
+    struct fm_local_frame *frame = fm_local_open(&work, 0, 1, NULL, 1e6);
+    fm_local_set_course(frame, &course);
+    CHECK_EQ_SIZE(fm_local_unbegun(frame), FEW);
+    CHECK_TRUE(fm_local_unbegun_work(frame) == FEW, "%g", fm_local_unbegun_work(frame));
+    /* What can be seen of a frame between two looks at it: this map, and another one's elements. */
+    struct fm_local_frame *other = fm_local_frame_push(fm_local_thread_self());
+    if (!CHECK_TRUE(other != NULL, "no memory"))
+        return;
+    fm_local_frame_open(other, &frame->own, 0, 100000, true, memory_order_release);
+    CHECK_EQ_SIZE(fm_local_unbegun(frame), FEW);
+    CHECK_TRUE(fm_local_unbegun_work(frame) == FEW, "%g", fm_local_unbegun_work(frame));
+    atomic_store(&other->active, false);
+    fm_local_frame_pop(other);
+    CHECK_EQ_SIZE(fm_local_take(frame, 4, 3, &first), 1); /* the dearest is worth it alone */
+    CHECK_EQ_SIZE(first, FEW - 1);
+    CHECK_EQ_SIZE(fm_local_take(frame, 4, 3, &first), 3); /* of the others all would not be */
+    CHECK_EQ_SIZE(first, 1);
+    fm_local_complete(frame);
+    fm_local_finish(frame, NULL);
+    CHECK_EQ_SIZE(index, FEW - 1);
+    free(place);
+    free(before);
+}
+
 /* ---- No threads to be had ---------------------------------------------------------------------- */
 
 static void sleep_ms(long ms)

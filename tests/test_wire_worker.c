@@ -227,12 +227,14 @@ TEST(elements_with_trails_are_aligned_as_without)
 
 TEST(a_trail_is_these_bytes)
 {
-    const uint8_t golden[FM_WIRE_WORKER_TRAIL_BYTES] = {8, 7, 6, 5, 4, 3, 2, 1};
+    const uint8_t golden[FM_WIRE_WORKER_TRAIL_BYTES] = {8, 7, 6,    5,    4,    3,
+                                                        2, 1, 0xfe, 0xff, 0xff, 0xff};
     memset(bytes, 0xee, sizeof bytes);
-    fm_wire_worker_trail_put(bytes, 0x0102030405060708);
+    fm_wire_worker_trail_put(bytes, 0x0102030405060708, -2);
     CHECK_EQ_MEM(bytes, golden, sizeof golden);
     CHECK_EQ_SIZE(bytes[sizeof golden], 0xee);
     CHECK_EQ_SIZE(fm_wire_worker_trail_get(bytes), 0x0102030405060708);
+    CHECK_EQ_INT(fm_wire_worker_trail_code(bytes), -2);
 }
 
 TEST(a_refused_frame_leaves_the_struct_untouched)

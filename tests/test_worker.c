@@ -194,7 +194,7 @@ static void put_inputs(const struct given *given, size_t count)
         if (worker.load.in_size > TRAIL)
             memcpy(in, &input, sizeof input);
         in += worker.load.in_size;
-        fm_wire_worker_trail_put(in - TRAIL, given[i].index);
+        fm_wire_worker_trail_put(in - TRAIL, given[i].index, 0);
     }
     memset(worker.arena + OUT_AT, 0xee, ARENA_BYTES - OUT_AT);
 }
@@ -239,15 +239,20 @@ static uint64_t ns_at(size_t i)
     return fm_wire_worker_trail_get(output_at(i) + sizeof(struct output));
 }
 
+static int code_at(size_t i)
+{
+    return fm_wire_worker_trail_code(output_at(i) + sizeof(struct output));
+}
+
 static void check_output(size_t i, uint64_t index, uint64_t sum)
 {
-    static const uint8_t zeros[TRAIL - 8];
+    static const uint8_t zeros[TRAIL - 12];
     struct output output;
     memcpy(&output, output_at(i), sizeof output);
     CHECK_EQ_SIZE(output.index, index);
     CHECK_EQ_SIZE(output.sum, sum);
     CHECK_TRUE(ns_at(i) < 60000000000u, "%llu ns", (unsigned long long)ns_at(i));
-    CHECK_EQ_MEM(output_at(i) + sizeof output + 8, zeros, sizeof zeros);
+    CHECK_EQ_MEM(output_at(i) + sizeof output + 12, zeros, sizeof zeros);
 }
 
 static void check_untouched(size_t i)
@@ -322,8 +327,10 @@ TEST(failures_are_told_by_their_place_in_the_span)
         CHECK_EQ_SIZE(answer.is.result.failures[0].first, FIRST + 1);
         CHECK_EQ_INT(answer.is.result.failures[0].code, -7);
         CHECK_EQ_SIZE(answer.is.result.failures[1].first, FIRST + 3);
-        for (size_t i = 0; i < 4; i++)
+        for (size_t i = 0; i < 4; i++) {
             check_output(i, given[i].index, 1);
+            CHECK_EQ_INT(code_at(i), given[i].deed == FAIL ? -7 : 0);
+        }
     }
     end(0);
 }

@@ -19,3 +19,17 @@ void fm_base_failure_describe(const struct fastmap_failure *failure,
     else
         (void)snprintf(text, FM_BASE_FAILURE_BYTES, "returned %d", failure->code);
 }
+
+size_t fm_base_failure_insert(struct fastmap_failure list[FASTMAP_REPORT_FAILURES], size_t listed,
+                              const struct fastmap_failure *failure)
+{
+    size_t at = listed;
+    while (at > 0 && list[at - 1].index > failure->index)
+        at--;
+    if (at == FASTMAP_REPORT_FAILURES)
+        return listed;
+    const size_t kept = listed < FASTMAP_REPORT_FAILURES ? listed : FASTMAP_REPORT_FAILURES - 1;
+    memmove(list + at + 1, list + at, (kept - at) * sizeof *failure);
+    list[at] = *failure;
+    return kept + 1;
+}

@@ -4,24 +4,15 @@
  * them in. Failures are rare, so one lock serves the whole process.
  */
 #include <pthread.h>
-#include <string.h>
 
+#include "base/failure.h"
 #include "engine/map.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void insert(struct fm_engine_map *run, const struct fastmap_failure *failure)
 {
-    size_t at = run->listed;
-    while (at > 0 && run->failures[at - 1].index > failure->index)
-        at--;
-    if (at == FASTMAP_REPORT_FAILURES)
-        return;
-    const size_t kept =
-        run->listed < FASTMAP_REPORT_FAILURES ? run->listed : FASTMAP_REPORT_FAILURES - 1;
-    memmove(run->failures + at + 1, run->failures + at, (kept - at) * sizeof *failure);
-    run->failures[at] = *failure;
-    run->listed = kept + 1;
+    run->listed = fm_base_failure_insert(run->failures, run->listed, failure);
 }
 
 void fm_engine_failed_after_fork(void)
@@ -57,7 +48,8 @@ void fm_engine_failures_merge(struct fm_engine_map *run, size_t failed,
     run->failed += failed;
     for (size_t i = 0; i < listed && i < FASTMAP_REPORT_FAILURES; i++) {
         struct fastmap_failure failure = failures[i];
-        failure.tier = failure.rank == run->rank ? FASTMAP_TIER_LOCAL : FASTMAP_TIER_MPI;
+        if (failure.tier != FASTMAP_TIER_CLOUD)
+            failure.tier = failure.rank == run->rank ? FASTMAP_TIER_LOCAL : FASTMAP_TIER_MPI;
         insert(run, &failure);
     }
     pthread_mutex_unlock(&mutex);

@@ -187,7 +187,9 @@ static size_t take_queued(struct fm_engine_group *group, size_t want, struct fm_
     while ((*last)->next != NULL)
         last = &(*last)->next;
     struct fm_engine_job *job = *last;
-    const size_t taken = fm_tier_course_highest(job->run.course, 0, job->work.n, (double)want);
+    const size_t most = group->sched.link.run_most; /* light elements are many for their work */
+    const size_t found = fm_tier_course_highest(job->run.course, 0, job->work.n, (double)want);
+    const size_t taken = found < most ? found : most;
     job->work.n -= taken;
     *run =
         (struct fm_sched_run){.job = job->slot, .first = job->first + job->work.n, .count = taken};
@@ -205,7 +207,8 @@ size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run)
     size_t first = 0;
     if (job == NULL || job->over)
         return 0;
-    const size_t taken = fm_local_take(job->run.frame, (double)want, &first);
+    const size_t taken =
+        fm_local_take(job->run.frame, (double)want, group->sched.link.run_most, &first);
     const double before = atomic_load_explicit(&job->run.taken_work, memory_order_relaxed);
     atomic_fetch_add_explicit(&job->run.taken, taken, memory_order_relaxed);
     atomic_store_explicit(&job->run.taken_work,

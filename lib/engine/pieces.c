@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/failure.h"
 #include "engine/cloud.h"
 #include "engine/letters.h"
 #include "wire/worker.h"
@@ -124,7 +125,7 @@ static bool load(const struct fm_engine_cloud *cloud, struct fm_engine_piece *pi
         if (size > 0)
             memcpy(to, from + i * size, size);
         fm_wire_worker_trail_put(trail_of(to, cloud->offer.in_size),
-                                 course->place[piece->first + i]);
+                                 course->place[piece->first + i], 0);
     }
     return true;
 }
@@ -220,8 +221,8 @@ static void add_tally(struct fm_engine_tally *to, const struct fm_engine_tally *
     to->skipped += from->skipped;
     to->busy_ns += from->busy_ns;
     to->cloud += from->cloud;
-    for (uint64_t i = 0; i < from->listed && to->listed < FASTMAP_REPORT_FAILURES; i++)
-        to->failures[to->listed++] = from->failures[i];
+    for (uint64_t i = 0; i < from->listed; i++)
+        to->listed = fm_base_failure_insert(to->failures, to->listed, &from->failures[i]);
 }
 
 /* What follows from a change. */
@@ -235,38 +236,60 @@ void fm_engine_pieces_turn(struct fm_engine_cloud *cloud)
 
 /* ---- What landed ---- */
 
-/* Outputs of a piece, and how long its elements have taken. */
+static double age_ns(const struct fm_engine_piece *piece)
+{
+    return fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
+}
+
+static const uint8_t *output_trail(const struct fm_engine_cloud *cloud,
+                                   const struct fm_engine_piece *piece, size_t i)
+{
+    return trail_of(piece->out + i * cloud->offer.out_size, cloud->offer.out_size);
+}
+
+/* Outputs of a piece, and how long its elements have taken: none longer than all of it was away. */
 static void unload(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
                    size_t computed)
 {
+    const double most_ns = age_ns(piece);
     if (!cloud->offer.trail) {
         copy_outputs(cloud, piece->parcel, piece->first, piece->out, computed);
         return;
     }
     for (size_t i = 0; i < computed; i++) {
-        char *from = piece->out + i * cloud->offer.out_size;
-        const double ns = (double)fm_wire_worker_trail_get(trail_of(from, cloud->offer.out_size));
-        copy_outputs(cloud, piece->parcel, piece->first + i, from, 1);
+        const double ns = (double)fm_wire_worker_trail_get(output_trail(cloud, piece, i));
+        copy_outputs(cloud, piece->parcel, piece->first + i, piece->out + i * cloud->offer.out_size,
+                     1);
         fm_engine_course_note(cloud->group->course,
-                              fm_engine_cloud_course(cloud)->place[piece->first + i], ns);
+                              fm_engine_cloud_course(cloud)->place[piece->first + i],
+                              ns < most_ns ? ns : most_ns);
     }
 }
 
-static void note_failures(const struct fm_engine_cloud *cloud, struct fm_engine_parcel *parcel,
-                          const struct fm_tier_cloud_answer *answer)
+static void note_failure(const struct fm_engine_cloud *cloud, struct fm_engine_tally *tally,
+                         size_t at, int code)
 {
     const struct fm_tier_course *course = fm_engine_cloud_course(cloud);
+    const struct fastmap_failure failure = {
+        .index = course == NULL ? at : course->place[at], .code = code, .tier = FASTMAP_TIER_CLOUD};
+    tally->listed = fm_base_failure_insert(tally->failures, tally->listed, &failure);
+}
+
+/* An answer lists the first ones of its span, which are not those of lowest index where it is out of order:
+   then trails tell of all. */
+static void note_failures(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                          const struct fm_tier_cloud_answer *answer, size_t computed)
+{
     struct fm_engine_tally tally = {
         .failed = answer->failed, .cloud = answer->computed, .busy_ns = answer->cpu_s * 1e9};
-    for (size_t i = 0; i < answer->failures_listed && i < FASTMAP_REPORT_FAILURES; i++) {
-        const size_t at = (size_t)answer->failures[i].index;
-        tally.failures[tally.listed++] = (struct fastmap_failure){
-            .index = course == NULL ? at : course->place[at],
-            .code = answer->failures[i].code,
-            .tier = FASTMAP_TIER_CLOUD,
-        };
+    for (size_t i = 0; i < computed && answer->failed > 0 && cloud->offer.trail; i++) {
+        const int code = fm_wire_worker_trail_code(output_trail(cloud, piece, i));
+        if (code != 0)
+            note_failure(cloud, &tally, piece->first + i, code);
     }
-    add_tally(&parcel->tally, &tally);
+    for (size_t i = 0; i < answer->failures_listed && !cloud->offer.trail; i++)
+        note_failure(cloud, &tally, (size_t)answer->failures[i].index, answer->failures[i].code);
+    add_tally(&piece->parcel->tally, &tally);
 }
 
 static void take_down(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece)
@@ -317,7 +340,7 @@ void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_pie
     if (parcel->slot >= 0 && !piece->given_up) {
         const size_t computed = answer->computed < piece->count ? answer->computed : piece->count;
         unload(cloud, piece, computed);
-        note_failures(cloud, parcel, answer);
+        note_failures(cloud, piece, answer, computed);
         if (!wait_for(cloud, parcel, piece->first + computed, piece->count - computed))
             fm_sched_ranks_fail(&cloud->sched, FASTMAP_ERR_MEMORY);
         deliver(cloud, parcel, computed);
@@ -329,11 +352,6 @@ void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_pie
 }
 
 /* ---- The scheduler's ports ---- */
-
-static double age_ns(const struct fm_engine_piece *piece)
-{
-    return fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
-}
 
 static bool is_late(const struct fm_engine_piece *piece)
 {

@@ -194,12 +194,13 @@ void fm_engine_purse_foresee(const struct fastmap_session *session, const struct
 static bool trail(struct fm_engine_cloud *cloud)
 {
     const struct fm_engine_group *group = cloud->group;
-    if (group->course == NULL || !cloud->account.trail)
-        return group->course == NULL || !group->course->ordered;
-    cloud->offer.trail = true;
-    cloud->offer.in_size = fm_wire_worker_trail_size(group->map->in_size);
-    cloud->offer.out_size = fm_wire_worker_trail_size(group->map->out_size);
-    return true;
+    const bool has = group->course != NULL && cloud->account.trail;
+    const size_t in_size = group->map->in_size;
+    const size_t out_size = group->map->out_size;
+    cloud->offer.trail = has;
+    cloud->offer.in_size = has ? fm_wire_worker_trail_size(in_size) : in_size;
+    cloud->offer.out_size = has ? fm_wire_worker_trail_size(out_size) : out_size;
+    return has || group->course == NULL || !group->course->ordered;
 }
 
 /* Under the mutex: what the cloud would do for the map as it stands now. False: it does not pay. */

@@ -59,7 +59,8 @@ static struct {
     /* Of the span that is being computed: */
     struct fm_local_frame *frame;
     uint64_t next;    /* index of the next element, or with trails first + its place in the span */
-    uint64_t took_ns; /* the last element, where it has a trail */
+    uint64_t took_ns; /* the last element, where it has a trail, ... */
+    int returned;     /* ... and its code */
 } worker;
 
 bool fm_engine_worker_serves(void)
@@ -118,6 +119,7 @@ static int run_func(const void *in, void *out, const void *shared)
     const int code = worker.func(in, out, shared);
     if (code != 0)
         note_failure(index, 1, code);
+    worker.returned = code;
     return 0;
 }
 
@@ -192,7 +194,7 @@ static bool compute_one(struct fastmap_map *work, struct fm_engine_map *run, con
         return false;
     fm_local_complete(worker.frame);
     fm_local_finish(worker.frame, NULL);
-    fm_wire_worker_trail_put(out + work->out_size, worker.took_ns);
+    fm_wire_worker_trail_put(out + work->out_size, worker.took_ns, worker.returned);
     return true;
 }
 

@@ -284,15 +284,21 @@ uint64_t fm_wire_worker_trail_size(uint64_t bytes)
                      : FM_WIRE_WORKER_TRAIL_BYTES;
 }
 
-void fm_wire_worker_trail_put(uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES], uint64_t value)
+void fm_wire_worker_trail_put(uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES], uint64_t value, int code)
 {
     fm_wire_put(trail, value, 8);
-    fm_wire_put(trail + 8, 0, 8);
+    fm_wire_put(trail + 8, (uint32_t)code, 4);
+    fm_wire_put(trail + 12, 0, 4);
 }
 
 uint64_t fm_wire_worker_trail_get(const uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES])
 {
     return fm_wire_get(trail, 8);
+}
+
+int fm_wire_worker_trail_code(const uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES])
+{
+    return (int32_t)(uint32_t)fm_wire_get(trail + 8, 4);
 }
 
 /* ---- What fits what ---- */

@@ -48,8 +48,8 @@ enum fm_wire_worker_kind { FM_WIRE_WORKER_FUNC = 0, FM_WIRE_WORKER_BLOCK = 1 };
 #define FM_WIRE_WORKER_TRAIL 2u /* elements have trails: of functions of one element only */
 
 /* With TRAIL, spans hold any elements in any order, and the last so many bytes of each in_size and each
-   out_size are a trail. That of an input is its element's index, that of an output the nanoseconds that it
-   took, as u64; then zeros. */
+   out_size are a trail. That of an input is its element's index, as u64; that of an output the nanoseconds
+   that it took, as u64, and what its function returned, as i32. Then zeros. */
 #define FM_WIRE_WORKER_TRAIL_BYTES 16
 
 /* Host to worker: a function and what its elements look like. With shared_size > 0 it carries a descriptor
@@ -144,9 +144,10 @@ const char *fm_wire_worker_decode(const uint8_t *bytes, size_t size,
    that elements in a row are aligned as they were without, up to a cache line. */
 uint64_t fm_wire_worker_trail_size(uint64_t bytes);
 
-/* What a trail holds. */
-void fm_wire_worker_trail_put(uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES], uint64_t value);
+/* What a trail holds; the code of an input's is 0. */
+void fm_wire_worker_trail_put(uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES], uint64_t value, int code);
 uint64_t fm_wire_worker_trail_get(const uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES]);
+int fm_wire_worker_trail_code(const uint8_t trail[FM_WIRE_WORKER_TRAIL_BYTES]);
 
 /* For the host: what a RESULT or ERROR claims that cannot be true of the span it was asked for; NULL: it can
    be. `stops`: the map was loaded with STOP. */

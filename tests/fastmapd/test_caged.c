@@ -71,7 +71,7 @@ TEST(elements_with_trails_have_the_indices_of_these_and_tell_their_time)
     struct fmd_map *map = cage_map_terms(&cage, &terms, "index_of");
     uint8_t *in = cage_reserve(map, 0, COUNT, &outcome);
     for (size_t i = 0; i < COUNT; i++)
-        fm_wire_worker_trail_put(in + i * TRAIL, strtoull(indices[i], NULL, 10));
+        fm_wire_worker_trail_put(in + i * TRAIL, strtoull(indices[i], NULL, 10), 0);
     cage_commit_filled(CPU, &outcome);
     cage_wait(&outcome);
     CHECK_EQ_STR(cage_status(outcome.result.status), "done");

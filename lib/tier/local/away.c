@@ -23,14 +23,15 @@ struct survey {
     size_t first, end; /* of its positions */
 };
 
-static void add(struct survey *survey, struct fm_local_frame *frame,
-                const struct fm_tier_course *course, double *most)
+/* Without its lock: a frame that was just given to another map shows elements that this one may not have. */
+static void add(struct survey *survey, struct fm_local_frame *frame, const struct fm_local_map *map,
+                double *most)
 {
     const size_t first = atomic_load_explicit(&frame->claim, memory_order_relaxed);
     const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
-    if (first >= end)
+    if (first >= end || end > map->work->n)
         return;
-    const double work = fm_tier_course_work(course, first, end);
+    const double work = fm_tier_course_work(map->course, first, end);
     survey->count += end - first;
     survey->work += work;
     if (work <= *most)
@@ -50,7 +51,7 @@ static struct survey survey(const struct fm_local_map *map)
         for (struct fm_local_frame *f = t->base; f != NULL;
              f = atomic_load_explicit(&f->inner, memory_order_acquire))
             if (holds(f, map))
-                add(&found, f, map->course, &most);
+                add(&found, f, map, &most);
     return found;
 }
 
@@ -64,11 +65,11 @@ double fm_local_unbegun_work(const struct fm_local_frame *frame)
     return survey(&frame->own).work;
 }
 
-size_t fm_local_take(const struct fm_local_frame *frame, double work, size_t *first)
+size_t fm_local_take(const struct fm_local_frame *frame, double work, size_t most, size_t *first)
 {
     const struct survey found = survey(&frame->own);
     if (found.longest == NULL || !(work > 0))
         return 0;
     const size_t want = fm_tier_course_highest(frame->own.course, found.first, found.end, work);
-    return fm_local_seize(found.longest, &frame->own, want, first);
+    return fm_local_seize(found.longest, &frame->own, want < most ? want : most, first);
 }

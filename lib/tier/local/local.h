@@ -64,10 +64,10 @@ size_t fm_local_unbegun(const struct fm_local_frame *frame);
 /* How much work they are. */
 double fm_local_unbegun_work(const struct fm_local_frame *frame);
 
-/* Takes elements of about so much work out of the reach of this process's threads, from the end of the span
-   that has most; *first is counted from the map's own beginning. Returns how many: whoever takes them answers
-   for them, the map ends without. Threads: any, while the map is open. */
-size_t fm_local_take(const struct fm_local_frame *frame, double work, size_t *first);
+/* Takes elements of about so much work, `most` of them at most, out of the reach of this process's threads,
+   from the end of the span that has most; *first is counted from the map's own beginning. Returns how many:
+   whoever takes them answers for them, the map ends without. Threads: any, while the map is open. */
+size_t fm_local_take(const struct fm_local_frame *frame, double work, size_t most, size_t *first);
 
 /* Begins no more elements of the map, as if one had failed and the host had said stop. Threads: likewise. */
 void fm_local_stop(struct fm_local_frame *frame);
