@@ -932,8 +932,7 @@ TEST(what_is_left_of_a_map_with_a_course_is_counted_within_it_and_taken_by_work_
     }
     before[FEW] = FEW;
     give(GIVE_NONE);
-    struct fm_local_frame *frame = fm_local_open(&work, 0, 1, NULL, 1e6);
-    fm_local_set_course(frame, &course);
+    struct fm_local_frame *frame = fm_local_open_course(&work, 0, &course, 1, NULL, 1e6);
     CHECK_EQ_SIZE(fm_local_unbegun(frame), FEW);
     CHECK_TRUE(fm_local_unbegun_work(frame) == FEW, "%g", fm_local_unbegun_work(frame));
     /* What can be seen of a frame between two looks at it: this map, and another one's elements. */

@@ -4,6 +4,7 @@
  * them in. Failures are rare, so one lock serves the whole process.
  */
 #include <pthread.h>
+#include <string.h>
 
 #include "base/failure.h"
 #include "engine/map.h"
