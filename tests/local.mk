@@ -174,11 +174,11 @@ check_PROGRAMS += bench/service
 TESTS += tests/fastmapd/load.sh tests/fastmapd/unit.sh
 if HAVE_CLOUD
 check_PROGRAMS += tests/cloud_map
-TESTS += tests/cloud.sh tests/cloud_vcpus.sh tests/fastmapd/vcpus.sh tests/fastmapd/growth.sh
+TESTS += tests/cloud.sh tests/cloud_again.sh tests/cloud_vcpus.sh tests/fastmapd/vcpus.sh tests/fastmapd/growth.sh
 endif
 endif
 endif
-EXTRA_DIST += tests/fastmapd/load.sh tests/fastmapd/unit.sh tests/cloud.sh tests/cloud_vcpus.sh tests/fastmapd/vcpus.sh \
+EXTRA_DIST += tests/fastmapd/load.sh tests/fastmapd/unit.sh tests/cloud.sh tests/cloud_again.sh tests/cloud_vcpus.sh tests/fastmapd/vcpus.sh \
     tests/fastmapd/growth.sh tests/fastmapd/balancer_tap.sh
 tests_cloud_map_LDFLAGS = $(AM_LDFLAGS) -no-install
 if !SANITIZED
