@@ -48,6 +48,7 @@ struct fmd_ledger {
     pthread_mutex_t mutex;  /* protects queue, last and is_led; never held while SQL runs */
     struct work *queue, **last;
     bool is_led;
+    int64_t away_ns; /* when the leader found the database away, last; 0: never */
     struct reader {
         pthread_mutex_t mutex; /* held while its connection is used */
         struct fmd_sql *sql;
@@ -113,14 +114,17 @@ static int64_t now_ns(void)
 
 /* Together; where somebody's work fails, all of it again, each by itself. Where the database went away,
    all of it again when it is back. A commit that fails takes everybody's work with it. */
-static void run_batch(struct fmd_sql *sql, struct work *batch)
+static void run_batch(struct fmd_ledger *ledger, struct work *batch)
 {
+    struct fmd_sql *sql = ledger->writer;
     static const struct timespec nap = {0, 50000000};
     const int64_t end_ns = now_ns() + PATIENCE_NS;
     bool together = true;
     int rc;
     while ((rc = run_transaction(sql, batch, together)) != 0 && rc != FMD_SQL_UNKNOWN) {
         const bool away = rc == FMD_SQL_AWAY;
+        if (away)
+            ledger->away_ns = now_ns();
         if (away ? now_ns() > end_ns : !together)
             break;
         together = together && away;
@@ -155,7 +159,7 @@ static void lead(struct fmd_ledger *ledger, struct work *own)
     pthread_mutex_lock(&ledger->mutex);
     struct work *batch = take_batch(ledger);
     pthread_mutex_unlock(&ledger->mutex);
-    run_batch(ledger->writer, batch);
+    run_batch(ledger, batch);
     for (struct work *work = batch, *next; work != NULL; work = next) {
         next = work->next; /* its owner may be gone once it is woken */
         if (work != own)
@@ -202,6 +206,11 @@ int fmd_ledger_write(struct fmd_ledger *ledger, fmd_ledger_work *run, void *argu
 int fmd_ledger_join(struct fmd_ledger *ledger, fmd_ledger_group *join, void *argument)
 {
     return write_work(ledger, &(struct work){.join = join, .argument = argument});
+}
+
+bool fmd_ledger_was_away(const struct fmd_ledger *ledger, int64_t seconds)
+{
+    return ledger->away_ns != 0 && now_ns() - ledger->away_ns < seconds * INT64_C(1000000000);
 }
 
 /* A connection that has ended since it was used last is made anew, once. */

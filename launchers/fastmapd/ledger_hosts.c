@@ -8,7 +8,8 @@
  * sees that first, and its hold given back. So a lease can run out and still be there, where nobody has
  * looked meanwhile; once it is gone it does not come back, and its daemon, which learns so when it would
  * stay, gives up what it has and takes another. A daemon that comes again ends the lease that it had before
- * at once.
+ * at once. While the database is away, leases run out of daemons that are well: who finds it again leaves
+ * them, for as long as a lease lasts.
  *
  * All times are the database's: the hosts' own clocks may differ.
  */
@@ -18,19 +19,21 @@
 #include "ledger_inside.h"
 
 struct lease {
+    const struct fmd_ledger *ledger;
     int64_t host, before;
     int64_t lease_s;
     int64_t *closed; /* maps, here and by sweeping */
     bool stays;
 };
 
-/* Closes the maps of hosts that have no lease. */
+/* Closes the maps of hosts that have no lease, or whose lease has run out. */
 static int sweep(struct fmd_sql *sql, struct lease *l, int64_t now)
 {
     char map[FMD_MAP_BYTES];
     int64_t gone;
     int rc;
-    while ((rc = fmd_sql(sql, "DELETE FROM hosts WHERE until < ? RETURNING id", "i>i", now,
+    const int64_t before = fmd_ledger_was_away(l->ledger, l->lease_s) ? 0 : now;
+    while ((rc = fmd_sql(sql, "DELETE FROM hosts WHERE until < ? RETURNING id", "i>i", before,
                          &gone)) == 1)
         continue;
     if (rc == 0)
@@ -70,7 +73,7 @@ int fmd_ledger_enter(struct fmd_ledger *ledger, int64_t before, int64_t lease_s,
     uint64_t drawn;
     if (RAND_bytes((unsigned char *)&drawn, sizeof drawn) != 1)
         return fm_base_fail(FASTMAP_ERR_STATE, "the system's source of random numbers fails");
-    struct lease lease = {(int64_t)(drawn >> 1), before, lease_s, closed, true};
+    struct lease lease = {ledger, (int64_t)(drawn >> 1), before, lease_s, closed, true};
     const int rc = fmd_ledger_write(ledger, enter, &lease);
     if (rc == 0)
         *host = lease.host;
@@ -93,7 +96,7 @@ static int stay(struct fmd_sql *sql, void *argument)
 int fmd_ledger_stay(struct fmd_ledger *ledger, int64_t host, int64_t lease_s, bool *stays,
                     int64_t *closed)
 {
-    struct lease lease = {host, -1, lease_s, closed, false};
+    struct lease lease = {ledger, host, -1, lease_s, closed, false};
     const int rc = fmd_ledger_write(ledger, stay, &lease);
     *stays = lease.stays;
     return rc;
@@ -113,7 +116,8 @@ static int leave(struct fmd_sql *sql, void *argument)
 int fmd_ledger_leave(struct fmd_ledger *ledger, int64_t host)
 {
     int64_t closed;
-    return fmd_ledger_write(ledger, leave, &(struct lease){.host = host, .closed = &closed});
+    return fmd_ledger_write(ledger, leave,
+                            &(struct lease){.ledger = ledger, .host = host, .closed = &closed});
 }
 
 int fmd_ledger_is_there(struct fmd_sql *sql, int64_t host)

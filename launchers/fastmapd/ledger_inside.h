@@ -23,6 +23,9 @@ int fmd_ledger_write(struct fmd_ledger *ledger, fmd_ledger_work *work, void *arg
 typedef int fmd_ledger_group(struct fmd_sql *sql, void *const arguments[], size_t count);
 int fmd_ledger_join(struct fmd_ledger *ledger, fmd_ledger_group *join, void *argument);
 
+/* For work of write(): whether that found the database away in the last seconds. */
+bool fmd_ledger_was_away(const struct fmd_ledger *ledger, int64_t seconds);
+
 /* Runs work that only reads, in the calling thread. */
 int fmd_ledger_read(struct fmd_ledger *ledger, fmd_ledger_work *work, void *argument);
 
