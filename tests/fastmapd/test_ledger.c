@@ -426,6 +426,22 @@ TEST(maps_of_a_token_share_its_vcpus_on_a_host_and_wait_for_those_of_others)
     forget(ledger);
 }
 
+TEST(a_ledger_whose_maps_had_vcpus_for_good_is_brought_up)
+{
+    struct fmd_ledger *ledger = fresh();
+    struct fmd_token token;
+    struct fmd_map_row row;
+    account(ledger, "a", 1000, (struct fmd_limits){3, -1}, &token);
+    if (!meddle("DROP TABLE shares; UPDATE house SET value = 2 WHERE key = 'version'"))
+        SKIP("sqlite3, or psql, is not installed");
+    fmd_ledger_close(ledger);
+    ledger = open_ledger();
+    CHECK_EQ_INT(open_map(ledger, &token, "k1", 100, &row), FMD_OPENED);
+    CHECK_EQ_INT(row.usable, 2);
+    balances(ledger);
+    forget(ledger);
+}
+
 /* Hosts whose spans begin and end at random, and who share now and then: never more in use than the limit,
    and in the end each has its fair part. */
 TEST(hosts_never_use_more_vcpus_of_a_token_than_it_may_have)
