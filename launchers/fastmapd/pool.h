@@ -93,7 +93,8 @@ void fmd_pool_count(struct fmd_pool *pool, struct fmd_pool_numbers *numbers);
 struct fmd_pool_terms {
     const char *account;
     const char *token;    /* NULL: none; names are different in all accounts */
-    unsigned token_vcpus; /* that all its maps here may have in use at first; 0: no limit */
+    unsigned token_vcpus; /* that all its maps here may have in use, 0: no limit; more only by
+                             fmd_pool_allot(), where it has maps already */
     const char *module;   /* as in LOAD: "" is the executable */
     uint64_t offset;
     bool block; /* a function of a block */

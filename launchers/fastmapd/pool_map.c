@@ -128,8 +128,9 @@ static int enter_map(struct fmd_pool *pool, struct fmd_map *map, const struct fm
     map->token = join(pool, &pool->tokens, terms->token != NULL ? terms->token : "");
     const bool entered = map->sharer != NULL && map->token != NULL;
     if (entered) {
-        if (map->token->maps == 1)
-            map->token->most = terms->token_vcpus > 0 ? terms->token_vcpus : UINT_MAX;
+        const unsigned most = terms->token_vcpus > 0 ? terms->token_vcpus : UINT_MAX;
+        if (map->token->maps == 1 || most < map->token->most)
+            map->token->most = most;
         map->load.map = ++pool->turns;
         map->turn = map->load.map;
         map->references = 1;

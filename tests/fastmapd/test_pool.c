@@ -609,6 +609,8 @@ TEST(maps_of_a_token_have_together_no_more_vcpus_than_it_may)
         cage_run(maps[i], 0, 1, "1", CPU, &warm);
     for (uint64_t i = 0; i < 2 * SPANS; i++)
         cage_commit(maps[i % 2], i, 1, "40", CPU, &outcomes[i % 2][i / 2]);
+    struct fmd_pool_token token;
+    CHECK_TRUE(fmd_pool_next_token(cage.pool, 0, &token) && token.wants == 8, "%u", token.wants);
     CHECK_EQ_INT(fmd_pool_map_vcpus(maps[0]), 1);
     CHECK_EQ_INT(fmd_pool_map_vcpus(maps[1]), 1);
     uint64_t most = 0;
@@ -618,6 +620,23 @@ TEST(maps_of_a_token_have_together_no_more_vcpus_than_it_may)
         usleep(1000);
     }
     CHECK_EQ_SIZE(most, 2);
+    CHECK_TRUE(fmd_pool_next_token(cage.pool, 0, &token), "the token is not there");
+    CHECK_EQ_STR(token.token, terms.token);
+    CHECK_EQ_INT(token.uses, 2);
+    CHECK_TRUE(!fmd_pool_next_token(cage.pool, token.number, &token), "another has a limit");
+    fmd_pool_allot(cage.pool, token.number, 3);
+    terms.token_vcpus = 4; /* less than that is taken from a map that is opened, more is not */
+    struct fmd_map *third = cage_map_terms(&cage, &terms, "nap");
+    CHECK_TRUE(fmd_pool_next_token(cage.pool, 0, &token) && token.uses == 3, "%u", token.uses);
+    fmd_pool_map_close(third);
+    terms.token_vcpus = 1;
+    third = cage_map_terms(&cage, &terms, "nap");
+    fmd_pool_map_close(third);
+    for (int i = 0; i < 400 && numbers_of(&cage).running > 1; i++)
+        usleep(5000);
+    CHECK_TRUE(fmd_pool_next_token(cage.pool, 0, &token) && token.uses == 1, "%u", token.uses);
+    fmd_pool_allot(cage.pool, token.number, -1);
+    CHECK_TRUE(!fmd_pool_next_token(cage.pool, 0, &token), "it has no limit any more");
     /* Neither was far ahead of the other. */
     CHECK_TRUE(cage_is_done(&outcomes[1][SPANS - 4]), "the second map has not had its turns");
     release_all(outcomes[0], SPANS);
