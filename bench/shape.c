@@ -3,7 +3,7 @@
  * The link. What is read at a moment has left the sender then; it goes out after what is before it at the
  * link's bandwidth, and arrives a delay later. So each piece of a stream carries the time at which it is
  * due, a thread sleeps until the next one is, and a sender is not read from while more than the link holds
- * is under way: it is slowed down as by a real one.
+ * is under way: it is slowed down as by a real one. Connections take turns, as they do on one.
  */
 #include "shape.h"
 #include "clock.h"
@@ -24,7 +24,8 @@
 
 enum { PIECE = 16384, CONNECTIONS = 128, UNDER_WAY = 8 << 20 };
 
-#define QUEUE_S 0.02 /* that a sender may be ahead of the link */
+#define QUEUE_S 0.02  /* that a sender may be ahead of the link */
+#define SLICE_S 0.001 /* of the link, that a stream has before it is another one's turn */
 
 struct piece {
     struct piece *next;
@@ -56,6 +57,7 @@ struct bench_link {
     double free_at[2]; /* when each direction has sent what it was given */
     struct pair *pairs[CONNECTIONS];
     int count;
+    int first;               /* whose turn it is */
     _Atomic double fails_at; /* 0: never */
     enum bench_fault fault;  /* set before that */
     bool failed;
@@ -143,7 +145,8 @@ static bool is_full(const struct bench_link *link, const struct pair *pair, int 
 static void take_up(struct bench_link *link, struct pair *pair, int way, double now)
 {
     struct stream *stream = &pair->stream[way];
-    while (!stream->ended && !is_full(link, pair, way, now)) {
+    const double end = (link->free_at[way] > now ? link->free_at[way] : now) + SLICE_S;
+    while (!stream->ended && !is_full(link, pair, way, now) && link->free_at[way] < end) {
         struct piece *piece = malloc(sizeof *piece);
         const ssize_t got = piece != NULL ? recv(pair->socket[way], piece->data, PIECE, 0) : -1;
         if (got <= 0) {
@@ -248,6 +251,17 @@ int bench_link_taken(struct bench_link *link)
 
 /* ---- The thread ---- */
 
+static void drop_closed(struct bench_link *link)
+{
+    for (int i = link->count; i-- > 0;) {
+        struct pair *pair = link->pairs[i];
+        if (!pair->stream[0].closed || !pair->stream[1].closed)
+            continue;
+        drop(pair);
+        link->pairs[i] = link->pairs[--link->count];
+    }
+}
+
 /* Moves what can be moved, and says for what else to wait. */
 static void turn(struct bench_link *link, struct pair *pair, struct pollfd fds[2], double *until)
 {
@@ -289,14 +303,12 @@ static void *run(void *argument)
     for (;;) {
         double until = bench_now() + 60;
         const bool on = moves(link, &until);
-        for (int i = 0; on && i < link->count; i++) {
-            struct pair *pair = link->pairs[i];
-            turn(link, pair, &fds[2 + 2 * i], &until);
-            if (pair->stream[0].closed && pair->stream[1].closed) {
-                drop(pair);
-                link->pairs[i--] = link->pairs[--link->count];
-            }
+        drop_closed(link);
+        for (int k = 0; on && k < link->count; k++) {
+            const int i = (link->first + k) % link->count;
+            turn(link, link->pairs[i], &fds[2 + 2 * i], &until);
         }
+        link->first++;
         fds[0].events = (short)(link->failed && link->fault == BENCH_DIES ? 0 : POLLIN);
         fds[0].revents = fds[1].revents = 0;
         wait_for(fds, 2 + (on ? 2 * link->count : 0), until);

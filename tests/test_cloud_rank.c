@@ -112,6 +112,7 @@ TEST(a_map_that_lasts_is_shared_with_the_cloud)
     CHECK_EQ_INT((int)report.failures[0].index, 999);
     CHECK_EQ_INT(report.failures[0].code, 7);
     CHECK_TRUE(report.dollars > 0, "%g US$", report.dollars);
+    CHECK_TRUE(session->cloud->landed_ticks > 0, "silent, though all has come back");
     printf("# 3000 of 2 ms on 2 + 16: %.3f s, %zu in the cloud, %d spans\n", report.seconds,
            report.cloud, atomic_load(&stand_in.spans));
     CHECK_EQ_INT(fastmap_finalize(session), 0);
@@ -787,9 +788,10 @@ TEST(a_course_is_left_alone_as_soon_as_it_has_predicted_nothing)
 {
     const struct fastmap_map map =
         FASTMAP_MAP(.func = work, .in = in, .in_size = 8, .out = out, .out_size = 8, .n = 64);
+    const struct fm_sched_machine there = {.there = 2};
     const bool ordered[] = {false, true, true, false, true};
     for (int turn = 0; turn < 5; turn++) {
-        struct fm_engine_course *course = fm_engine_course_begin(&map, 4711, 1e6, true);
+        struct fm_engine_course *course = fm_engine_course_begin(&map, 4711, 1e6, &there);
         CHECK_TRUE(course != NULL, "no memory");
         CHECK_TRUE(course->ordered == ordered[turn], "turn %d: ordered %d", turn, course->ordered);
         for (size_t i = 0; i < 64; i++) {
@@ -804,8 +806,8 @@ TEST(a_course_is_left_alone_as_soon_as_it_has_predicted_nothing)
                    course->all.before[64]);
         fm_engine_course_end(course);
     }
-    CHECK_TRUE(fm_engine_course_begin(&map, 4711, 1e4, true) == NULL, "one for cheap elements");
-    struct fm_engine_course *older = fm_engine_course_begin(&map, 4711, 1e6, false);
+    CHECK_TRUE(fm_engine_course_begin(&map, 4711, 1e4, &there) == NULL, "one for cheap elements");
+    struct fm_engine_course *older = fm_engine_course_begin(&map, 4711, 1e6, NULL);
     CHECK_TRUE(older != NULL && !older->ordered && older->all.place[5] == 5, "out of order");
     fm_engine_course_end(older);
 }
@@ -926,7 +928,7 @@ TEST(a_service_that_has_no_trails_any_more_is_sent_none)
     struct fm_engine_cloud cloud = {.world = &world, .session = &session, .group = &group};
     enum fastmap_cloud_use use;
     char why[FM_TIER_CLOUD_WHY];
-    group.course = fm_engine_course_begin(&map, 4712, 1e6, true);
+    group.course = fm_engine_course_begin(&map, 4712, 1e6, NULL);
     CHECK_TRUE(group.course != NULL && !group.course->ordered, "an order of nothing");
     for (int has = 1; has >= 0; has--) {
         cloud.account = (struct fm_tier_cloud_account){.vcpus = 4, .trail = has == 1};

@@ -213,14 +213,6 @@ void fm_engine_cloud_leave(struct fm_engine_group *group)
         fm_base_fenv_raise(cloud->raised);
 }
 
-bool fm_engine_cloud_takes_any(struct fm_engine_cloud *cloud)
-{
-    pthread_mutex_lock(&cloud->world->mutex);
-    const bool any = cloud->connection != NULL && cloud->account.trail;
-    pthread_mutex_unlock(&cloud->world->mutex);
-    return any;
-}
-
 /* ---- Life ---- */
 
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* that they are made and ended, and: */

@@ -43,7 +43,8 @@ struct fm_engine_piece {
     uint64_t id; /* of its span; 0: it waits */
     uint64_t sent_ticks;
     double expected_ns;                  /* until it is back, from then */
-    double computed_ns;                  /* the same, if moving bytes took no time */
+    double computed_ns;                  /* the same, if moving bytes took no time; of which ... */
+    double alone_ns;                     /* ... so long for its own elements */
     size_t ahead;                        /* elements that were on their way, these included */
     char *in;                            /* while it flies, where elements have trails */
     char *out;                           /* while it flies */
@@ -70,7 +71,17 @@ struct fm_engine_link {
     uint64_t from_ticks; /* since when ... */
     double back_bytes;   /* ... these have come back */
     double ahead_bytes;  /* on their way when each was sent, itself included */
-    double expected_s, taken_s;
+    double alone_s;      /* with nothing sent before them, on a link that moves bytes in no time */
+    double expected_s, taken_s; /* less what connecting took: */
+    double away_s;
+};
+
+/* What has come back while every vCPU had a span on its way. */
+struct fm_engine_supply {
+    int spans;
+    uint64_t from_ticks; /* since when */
+    double bytes;
+    double own_s; /* for which it kept vCPUs busy, together */
 };
 
 /* The element that is computed here, too. */
@@ -126,9 +137,11 @@ struct fm_engine_cloud {
     struct fm_cloud *connection; /* the courier's, but for wake() */
     struct fm_tier_cloud_account account;
     enum fm_engine_cloud_state state;
-    double bytes_per_s; /* that its link has carried one way, last time; 0: unknown */
-    bool held_up;       /* it carries no more */
+    double bytes_per_s;       /* that its link has carried one way, last time; 0: unknown */
+    bool held_up;             /* it carries no more */
+    uint64_t link_free_ticks; /* when it should have carried what was sent */
     struct fm_engine_link link;
+    struct fm_engine_supply supply;
     uint64_t asked_ticks;   /* when the account was last asked for; 0: it is to be asked again */
     double open_s;          /* from being wanted to the first span, last time; 0: never */
     const void *resting;    /* the function whose map rests at the service; NULL: none */
@@ -218,9 +231,6 @@ void fm_engine_cloud_leave(struct fm_engine_group *group);
 /* To be called now and then while it takes part: sends for the courier when that pays. */
 void fm_engine_cloud_consider(struct fm_engine_cloud *cloud);
 
-/* Whether elements can be sent to it out of order, as far as known. Without the mutex. */
-bool fm_engine_cloud_takes_any(struct fm_engine_cloud *cloud);
-
 /* The course of the map that it takes part in; NULL: that has none. */
 static inline const struct fm_tier_course *
 fm_engine_cloud_course(const struct fm_engine_cloud *cloud)
@@ -297,6 +307,10 @@ bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece);
 /* What follows from a change. */
 void fm_engine_pieces_turn(struct fm_engine_cloud *cloud);
 
+/* How long its elements, all of which are back with their trails, have taken there. */
+double fm_engine_pieces_taken_ns(const struct fm_engine_cloud *cloud,
+                                 const struct fm_engine_piece *piece);
+
 /* The rate is known better: what flies is expected no later than it would be if it were sent now. */
 void fm_engine_pieces_expect(struct fm_engine_cloud *cloud);
 
@@ -366,6 +380,10 @@ bool fm_engine_purse_might(const struct fastmap_session *session, const struct f
 /* Whether a map of so many nanoseconds is too short to look. Pure. */
 bool fm_engine_purse_is_short(double ns);
 
+/* What a map could be planned for: this process's threads, and the cloud as far as it is known. False:
+   nothing is, or it is an older one, to which elements go in their own order only. Without the mutex. */
+bool fm_engine_purse_machine(struct fm_engine_cloud *cloud, struct fm_sched_machine *machine);
+
 /* Whether the cloud would shorten the map by enough to ask for it. */
 bool fm_engine_purse_wants(struct fm_engine_cloud *cloud);
 
@@ -406,6 +424,9 @@ struct fm_sched_offer fm_engine_pace_offer(const struct fm_engine_cloud *cloud, 
 size_t fm_engine_pace_share(const struct fm_sched_offer *of, double *saved_s);
 bool fm_engine_pace_is_worth(const struct fm_sched_offer *of, double saved_s);
 
+/* To move an element. */
+double fm_engine_pace_transport_ns(const struct fm_engine_cloud *cloud);
+
 /* Whether it pays to send anything of what is left, with nothing on its way. */
 bool fm_engine_pace_gains(const struct fm_engine_cloud *cloud);
 
@@ -419,7 +440,9 @@ double fm_engine_pace_return_ns(const struct fm_engine_cloud *cloud, size_t coun
 double fm_engine_pace_ahead_ns(const struct fm_engine_cloud *cloud);
 
 /* How many elements of the piece that is next the next span should have; 0: none should be sent now, since
-   enough are on their way or (*pays is false) this side would be done sooner. */
+   enough are on their way or (*pays is false) this side would be done sooner. And in how many seconds to ask
+   again at the latest; infinite: when something has changed. */
+double fm_engine_pace_pause_s(const struct fm_engine_cloud *cloud);
 size_t fm_engine_pace_span(const struct fm_engine_cloud *cloud, bool *pays);
 
 #endif

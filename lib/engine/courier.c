@@ -153,6 +153,7 @@ static void hand_in(struct fm_engine_cloud *cloud, struct fm_tier_cloud_answer *
     struct fm_engine_piece *piece = flying_as(cloud, answer->id);
     if (piece == NULL)
         return;
+    cloud->landed_ticks = fm_base_ticks();
     int64_t *spent = is_on(cloud) ? &cloud->spent : &cloud->settling;
     *spent = answer->spent > *spent ? answer->spent : *spent;
     strip_crash(answer);
@@ -235,8 +236,9 @@ static void fly(struct fm_engine_cloud *cloud)
         send_what_pays(cloud);
         if (is_on(cloud))
             call_witness(cloud);
+        const double pause_s = is_on(cloud) ? fm_engine_pace_pause_s(cloud) : POLL_S;
         pthread_mutex_unlock(&cloud->world->mutex);
-        const bool any = cloud->tier->poll(cloud->connection, POLL_S, &answer);
+        const bool any = cloud->tier->poll(cloud->connection, fmin(pause_s, POLL_S), &answer);
         pthread_mutex_lock(&cloud->world->mutex);
         if (any)
             hand_in(cloud, &answer);

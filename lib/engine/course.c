@@ -111,28 +111,59 @@ static void put_in_order(struct fm_engine_course *course, const struct fm_sched_
     }
 }
 
-/* False: there is nothing to go by, or no memory to do so. */
-static bool order(struct fm_engine_course *course)
+/* What it takes to plan. */
+struct desk {
+    float *cost_ns;
+    struct fm_sched_costed *elements, *planned;
+    struct fm_sched_worker *workers;
+};
+
+static bool set_up(struct desk *desk, size_t n, const struct fm_sched_machine *machine)
 {
-    const struct fm_engine_profile *profile = course->profile;
+    const size_t workers = (size_t)(machine->here + machine->there);
+    *desk = (struct desk){
+        .cost_ns = malloc(n * sizeof *desk->cost_ns),
+        .elements = malloc(n * sizeof *desk->elements),
+        .planned = malloc(n * sizeof *desk->planned),
+        .workers = malloc(workers * sizeof *desk->workers),
+    };
+    return desk->cost_ns != NULL && desk->elements != NULL && desk->planned != NULL &&
+           desk->workers != NULL;
+}
+
+static void clear(struct desk *desk)
+{
+    free(desk->cost_ns);
+    free(desk->elements);
+    free(desk->planned);
+    free(desk->workers);
+}
+
+/* False: there is nothing to go by. */
+static bool plan(struct fm_engine_course *course, const struct desk *desk,
+                 const struct fm_sched_machine *machine)
+{
     const size_t n = course->map->n;
-    if (!profile->is_known || profile->is_wrong)
+    memcpy(desk->cost_ns, course->profile->cost_ns, n * sizeof *desk->cost_ns);
+    if (!fm_sched_course_fill(desk->cost_ns, n) || fm_sched_course_is_flat(desk->cost_ns, n))
         return false;
-    struct fm_sched_costed *elements = malloc(n * sizeof *elements);
-    float *cost_ns = malloc(n * sizeof *cost_ns);
-    bool ordered = elements != NULL && cost_ns != NULL;
-    if (ordered) {
-        memcpy(cost_ns, profile->cost_ns, n * sizeof *cost_ns);
-        ordered = fm_sched_course_fill(cost_ns, n) && !fm_sched_course_is_flat(cost_ns, n);
-    }
-    for (size_t i = 0; i < n && ordered; i++)
-        elements[i] = (struct fm_sched_costed){.cost_ns = cost_ns[i], .index = (uint32_t)i};
-    if (ordered) {
-        fm_sched_course_sort(elements, n);
-        put_in_order(course, elements);
-    }
-    free(cost_ns);
-    free(elements);
+    for (size_t i = 0; i < n; i++)
+        desk->elements[i] =
+            (struct fm_sched_costed){.cost_ns = desk->cost_ns[i], .index = (uint32_t)i};
+    fm_sched_course_sort(desk->elements, n);
+    course->all.border = fm_sched_course_plan(machine, desk->elements, n, course->place,
+                                              desk->workers, desk->planned);
+    put_in_order(course, desk->planned);
+    return true;
+}
+
+static bool order(struct fm_engine_course *course, const struct fm_sched_machine *machine)
+{
+    struct desk desk;
+    if (machine == NULL || !course->profile->is_known || course->profile->is_wrong)
+        return false;
+    const bool ordered = set_up(&desk, course->map->n, machine) && plan(course, &desk, machine);
+    clear(&desk);
     return ordered;
 }
 
@@ -142,6 +173,7 @@ static void drop(struct fm_engine_course *course)
 {
     free(course->place);
     free(course->before);
+    free((void *)course->begun_ticks);
     free(course->taken_ns);
     free(course);
 }
@@ -153,7 +185,8 @@ static bool is_for_one(const struct fastmap_map *map, double cost_ns)
 }
 
 struct fm_engine_course *fm_engine_course_begin(const struct fastmap_map *map, uintptr_t identity,
-                                                double cost_ns, bool may_order)
+                                                double cost_ns,
+                                                const struct fm_sched_machine *machine)
 {
     static uint64_t maps;
     if (!is_for_one(map, cost_ns))
@@ -167,16 +200,18 @@ struct fm_engine_course *fm_engine_course_begin(const struct fastmap_map *map, u
         .profile = find(identity, map->n),
         .place = malloc(map->n * sizeof *course->place),
         .before = calloc(map->n + 1, sizeof *course->before),
+        .begun_ticks = calloc(map->n, sizeof *course->begun_ticks),
         .taken_ns = calloc(map->n, sizeof *course->taken_ns),
     };
     if (course->profile == NULL || course->place == NULL || course->before == NULL ||
-        course->taken_ns == NULL) {
+        course->begun_ticks == NULL || course->taken_ns == NULL) {
         drop(course);
         return NULL;
     }
     course->profile->used = ++maps;
-    course->all = (struct fm_tier_course){.place = course->place, .before = course->before};
-    course->ordered = may_order && order(course);
+    course->all =
+        (struct fm_tier_course){.place = course->place, .before = course->before, .border = map->n};
+    course->ordered = order(course, machine);
     if (!course->ordered)
         keep_order(course);
     return course;
@@ -208,6 +243,7 @@ static int compute_timed(const void *in, void *out, const void *shared)
     const struct fm_engine_course *course = shared;
     const size_t index = fm_local_index();
     const uint64_t begun = fm_base_ticks();
+    atomic_store_explicit(&course->begun_ticks[index], begun, memory_order_relaxed);
     const int code = course->map->func(in, out, course->map->shared);
     const double ns = fm_base_ticks_to_ns(fm_base_ticks() - begun);
     course->taken_ns[index] = ns > 1 ? (float)ns : 1;
@@ -237,6 +273,16 @@ void fm_engine_course_follow(const struct fm_engine_course *course, struct fastm
     work->out = NULL;
     work->out_size = 0;
     work->shared = course;
+}
+
+double fm_engine_course_left(const struct fm_engine_course *course, size_t position, double cost_ns)
+{
+    const double work = fm_tier_course_work(&course->all, position, position + 1);
+    const uint64_t begun =
+        atomic_load_explicit(&course->begun_ticks[course->place[position]], memory_order_relaxed);
+    const double done =
+        begun > 0 && cost_ns > 0 ? fm_base_ticks_to_ns(fm_base_ticks() - begun) / cost_ns : 0;
+    return done < work ? work - done : 0;
 }
 
 void fm_engine_course_note(const struct fm_engine_course *course, size_t index, double ns)

@@ -140,6 +140,9 @@ void fm_engine_job_add(struct fm_engine_job *job, const struct fm_engine_tally *
 /* The scheduler's ports; context: the group. */
 size_t fm_engine_jobs_unbegun(void *context);
 size_t fm_engine_jobs_take(void *context, size_t want, struct fm_sched_run *run);
+
+/* What is left of the elements that this rank's threads are in, for each thread, in elements of mean cost. */
+double fm_engine_jobs_begun(const struct fm_engine_group *group);
 bool fm_engine_jobs_again(void *context, int slot, const struct fm_sched_run *run);
 void fm_engine_jobs_accept(void *context, int slot, const struct fm_sched_run *run);
 void fm_engine_jobs_cancel(void *context, int slot);

@@ -11,6 +11,8 @@
 #include "engine/processes.h"
 #include "tier/local/local.h"
 
+#define RUNNING_MOST 256 /* threads that are asked what they are in */
+
 bool fm_engine_job_keep(struct fm_engine_group *group, struct fm_engine_job *job)
 {
     if (job->slot >= group->job_slots) {
@@ -52,11 +54,13 @@ void fm_engine_job_start(struct fm_engine_group *group, struct fm_engine_job *jo
     if (group->course == NULL)
         return;
     job->course = (struct fm_tier_course){.place = group->course->all.place + job->first,
-                                          .before = group->course->all.before + job->first};
+                                          .before = group->course->all.before + job->first,
+                                          .border = SIZE_MAX};
     job->run.course = &job->course;
-    if (job == &group->own)
+    if (job == &group->own) {
+        job->course.border = group->course->all.border;
         fm_engine_course_follow(group->course, &job->work);
-    else if (group->sched.jobs[job->slot].giver == group->world->is.size) /* the cloud has not */
+    } else if (group->sched.jobs[job->slot].giver == group->world->is.size) /* the cloud has not */
         fm_engine_course_time(group->course, &job->work);
 }
 
@@ -172,6 +176,21 @@ size_t fm_engine_jobs_unbegun(void *context)
     if (group->current != NULL && !group->current->over)
         sum += fm_local_unbegun_work(group->current->run.frame);
     return (size_t)ceil(sum);
+}
+
+double fm_engine_jobs_begun(const struct fm_engine_group *group)
+{
+    size_t positions[RUNNING_MOST];
+    const struct fm_engine_job *job = group->current;
+    if (group->course == NULL || !group->course->ordered || job == NULL || job->over ||
+        group->sched.workers <= 0)
+        return group->sched.begun;
+    const size_t count = fm_local_running(job->run.frame, positions, RUNNING_MOST);
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum +=
+            fm_engine_course_left(group->course, job->first + positions[i], group->sched.cost_ns);
+    return count < RUNNING_MOST ? sum / group->sched.workers : sum / RUNNING_MOST;
 }
 
 /* What elements of the job count in the scheduler. */

@@ -8,9 +8,10 @@
 #include "base/clock.h"
 #include "engine/cloud.h"
 
-#define LINK_SPANS 4 /* that are looked at together, */
-#define LATE 0.5     /* and are late if they take so much longer than they should, */
-#define LATE_S 0.01  /* and so long each */
+#define LINK_SPANS 4   /* that are looked at together, */
+#define LATE 0.5       /* and are late if they take so much longer than they should, */
+#define LATE_S 0.01    /* and so long each */
+#define SUPPLY_WAVES 2 /* of spans on all vCPUs, by which it shows that they are not kept busy */
 #define TRUST 2.0 /* times what it was trusted with, at once: bytes may have overtaken each other */
 #define PUNCTUAL 0.1     /* and within this of it, and ... */
 #define PUNCTUAL_S 0.002 /* ... this each, nobody can tell */
@@ -27,9 +28,16 @@ static void note_carried(struct fm_engine_cloud *cloud, double bytes_per_s)
         cloud->bytes_per_s = bytes_per_s;
 }
 
+/* The link carries so much and no more. */
+static void note_limit(struct fm_engine_cloud *cloud, double bytes_per_s)
+{
+    cloud->bytes_per_s = cloud->held_up ? (cloud->bytes_per_s + bytes_per_s) / 2 : bytes_per_s;
+    cloud->held_up = true;
+}
+
 /* What comes back much later than it should, by what it takes to compute it and what was sent before, is
-   held up by the link, which then carries what comes back and no more. Where it would be late by what was
-   known, but is not, the link is better than that. */
+   held up by the link, which then carries what comes back and no more. Else it has carried what was sent
+   before it in the time for which it was away but not computed. */
 static void judge_link(struct fm_engine_cloud *cloud, const struct fm_engine_link *link)
 {
     const double seconds = fm_base_ticks_to_ns(fm_base_ticks() - link->from_ticks) * 1e-9;
@@ -37,18 +45,48 @@ static void judge_link(struct fm_engine_cloud *cloud, const struct fm_engine_lin
     const double trips_s = LINK_SPANS * cloud->account.round_trip;
     const double much_s = LATE * (link->expected_s - trips_s) + LINK_SPANS * LATE_S;
     if (late_s > much_s && link->back_bytes > 0) {
-        const double carried = link->back_bytes / seconds;
-        cloud->bytes_per_s = cloud->held_up ? (cloud->bytes_per_s + carried) / 2 : carried;
-        cloud->held_up = true;
+        note_limit(cloud, link->back_bytes / seconds);
         return;
     }
-    const double most_s = (late_s > 0 ? late_s : 0) + PUNCTUAL * link->expected_s;
-    cloud->held_up = cloud->held_up && link->ahead_bytes / cloud->bytes_per_s < much_s;
+    const double waited_s = fmax(link->away_s - link->alone_s, 0) + PUNCTUAL * link->expected_s;
+    cloud->held_up = cloud->held_up && link->ahead_bytes / cloud->bytes_per_s <
+                                           (1 + LATE) * waited_s + LINK_SPANS * LATE_S;
     if (!cloud->held_up) {
-        const double carried = link->ahead_bytes / (most_s + LINK_SPANS * PUNCTUAL_S);
+        const double carried = link->ahead_bytes / (waited_s + LINK_SPANS * PUNCTUAL_S);
         const double most = TRUST * fm_engine_pace_trusted(cloud);
         note_carried(cloud, carried < most ? carried : most);
     }
+}
+
+/* How long its elements have taken there, which trails tell; else as long as was thought, or as much CPU
+   time. */
+static double own_s(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                    const struct fm_tier_cloud_answer *answer)
+{
+    return cloud->offer.trail && answer->computed == piece->count
+               ? fm_engine_pieces_taken_ns(cloud, piece) * 1e-9
+               : fmax(piece->alone_ns * 1e-9, answer->cpu_s);
+}
+
+/* Where vCPUs have less to do than there is on its way, the link does not bring them more. */
+static void note_supply(struct fm_engine_cloud *cloud, double own_s, double bytes)
+{
+    struct fm_engine_supply *supply = &cloud->supply;
+    const int vcpus = fm_engine_pace_vcpus(cloud);
+    const uint64_t now = fm_base_ticks();
+    if (cloud->returned == 0 || cloud->flying_spans < vcpus) {
+        *supply = (struct fm_engine_supply){.from_ticks = now};
+        return;
+    }
+    supply->spans++;
+    supply->own_s += own_s;
+    supply->bytes += bytes;
+    if (supply->spans < LINK_SPANS || supply->spans < SUPPLY_WAVES * vcpus)
+        return;
+    const double seconds = fm_base_ticks_to_ns(now - supply->from_ticks) * 1e-9;
+    if (seconds > (1 + LATE) * supply->own_s / vcpus + LINK_SPANS * LATE_S)
+        note_limit(cloud, supply->bytes / seconds);
+    *supply = (struct fm_engine_supply){.from_ticks = now};
 }
 
 static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
@@ -56,14 +94,18 @@ static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piec
 {
     struct fm_engine_link *link = &cloud->link;
     const double bytes = fm_engine_pace_bytes(cloud);
+    const double own = own_s(cloud, piece, answer);
+    note_supply(cloud, own, (double)answer->computed * bytes);
     if (cloud->returned == 0) /* the first of a map: what went before it is not known */
         *link = (struct fm_engine_link){.from_ticks = fm_base_ticks()};
     else
         link->back_bytes += (double)answer->computed * bytes;
     link->spans++;
     link->ahead_bytes += (double)piece->ahead * bytes;
-    link->expected_s += piece->computed_ns * 1e-9;
+    link->alone_s += cloud->account.round_trip + own;
+    link->expected_s += (piece->computed_ns - piece->alone_ns) * 1e-9 + own;
     link->taken_s += answer->seconds;
+    link->away_s += fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks) * 1e-9;
     if (link->spans < LINK_SPANS)
         return;
     judge_link(cloud, link);

@@ -22,6 +22,10 @@
 #define DEPTH 2          /* of which so many are on their way, and those that a round trip hides: */
 #define HIDING_LEAST 0.5 /* so many for each vCPU at least, */
 #define HIDING_MOST 2.0  /* and at most */
+#define EARLY 0.1        /* of what they take, before those are done that are known, and ... */
+#define EARLY_S 0.002    /* ... so long, the next span is there */
+#define PROBE 1.1        /* times as much as a link is known to carry is sent over it, ... */
+#define QUEUE_S 0.01     /* ... and no more than this before it has gone */
 #define WINDOW 262144.0  /* bytes on their way at first; each byte that is back lets one more go */
 #define WINDOW_SPANS 8   /* of these, so many spans at least */
 #define WINDOW_S 0.2     /* or what the link carries in so long and a round trip */
@@ -60,8 +64,7 @@ static bool is_ordered(const struct fm_engine_cloud *cloud)
 
 /* ---- The link ---- */
 
-/* To move an element. */
-static double transport_ns(const struct fm_engine_cloud *cloud)
+double fm_engine_pace_transport_ns(const struct fm_engine_cloud *cloud)
 {
     const double per_s =
         cloud->held_up || cloud->bytes_per_s > HOPED_PER_S ? cloud->bytes_per_s : HOPED_PER_S;
@@ -75,10 +78,10 @@ static double elements_each(const struct fm_engine_cloud *cloud)
         return 1;
     if (cloud->waiting_work > 0)
         return (double)cloud->waiting_elements / cloud->waiting_work;
-    const struct fm_tier_course *course = fm_engine_cloud_course(cloud);
     const size_t n = cloud->group->map->n;
-    const size_t dear = fm_tier_course_highest(course, 0, n, course->before[n] / 2);
-    return (double)dear / fm_tier_course_work(course, n - dear, n);
+    const size_t border = cloud->group->course->all.border;
+    const double work = fm_tier_course_work(fm_engine_cloud_course(cloud), border, n);
+    return work > 0 ? (double)(n - border) / work : 1;
 }
 
 double fm_engine_pace_trusted(const struct fm_engine_cloud *cloud)
@@ -111,7 +114,7 @@ static double thief_ns(const struct fm_engine_cloud *cloud)
     if (by_rate)
         return 1e9 / cloud->rate;
     const double computing = owner_cost_ns(cloud) / fm_engine_pace_vcpus(cloud);
-    const double moving = transport_ns(cloud) * elements_each(cloud);
+    const double moving = fm_engine_pace_transport_ns(cloud) * elements_each(cloud);
     return computing > moving ? computing : moving; /* they overlap */
 }
 
@@ -144,7 +147,7 @@ struct fm_sched_offer fm_engine_pace_offer(const struct fm_engine_cloud *cloud, 
     const double workers = cloud->group->sched.workers;
     return (struct fm_sched_offer){
         .left = fm_engine_jobs_unbegun(cloud->group) + (size_t)ceil(cloud->waiting_work),
-        .begun = workers / 2,
+        .begun = fm_engine_jobs_begun(cloud->group) * workers,
         .owner_ns = workers > 0 ? owner_cost_ns(cloud) / workers : INFINITY,
         .thief_ns = thief_ns(cloud),
         .latency_ns = more_s * 1e9 + latency_ns(cloud),
@@ -191,19 +194,43 @@ static double computed_ns(const struct fm_engine_cloud *cloud, double work)
 
 double fm_engine_pace_return_ns(const struct fm_engine_cloud *cloud, size_t count, double work)
 {
-    const double moved_ns = transport_ns(cloud) * (double)(cloud->flying_elements + count);
+    const double moved_ns =
+        fm_engine_pace_transport_ns(cloud) * (double)(cloud->flying_elements + count);
     const double worked_ns = computed_ns(cloud, work);
     return cloud->account.round_trip * 1e9 + (worked_ns > moved_ns ? worked_ns : moved_ns);
 }
 
+/* The link has so much more to carry; where it is as slow as that, a little less, or it would never be
+   found to be faster. */
+static void load_link(struct fm_engine_cloud *cloud, size_t count)
+{
+    const uint64_t now = fm_base_ticks();
+    const double carry_ns = fm_engine_pace_transport_ns(cloud) * (double)count / PROBE;
+    const uint64_t from = cloud->link_free_ticks > now ? cloud->link_free_ticks : now;
+    cloud->link_free_ticks = from + fm_base_ns_to_ticks(carry_ns);
+}
+
+/* How much longer the link has enough to carry. Connections share it: what is sent at once arrives at once,
+   late, and what is sent one after the other arrives so. */
+static double loaded_s(const struct fm_engine_cloud *cloud)
+{
+    const uint64_t now = fm_base_ticks();
+    if (!cloud->held_up || cloud->link_free_ticks <= now)
+        return 0;
+    const double s = fm_base_ticks_to_ns(cloud->link_free_ticks - now) * 1e-9 - QUEUE_S;
+    return s > 0 ? s : 0;
+}
+
 void fm_engine_pace_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *piece)
 {
+    load_link(cloud, piece->count);
     const double round_trip_ns = cloud->account.round_trip * 1e9;
     const double done = done_ns(cloud) + thief_ns(cloud) * piece->work;
     const double alone_ns = round_trip_ns + cloud_cost_ns(cloud) * piece->work;
     const double queued_ns = done + round_trip_ns / 2;
     cloud->done_ticks = fm_base_ticks() + fm_base_ns_to_ticks(done);
     piece->expected_ns = alone_ns > queued_ns ? alone_ns : queued_ns;
+    piece->alone_ns = cloud_cost_ns(cloud) * piece->work;
     piece->computed_ns = round_trip_ns + computed_ns(cloud, piece->work);
     piece->ahead = cloud->flying_elements + piece->count;
 }
@@ -248,9 +275,33 @@ static double even(const struct fm_engine_cloud *cloud, double all, double share
     return is_ordered(cloud) ? work : ceil(work);
 }
 
-/* Whether as much is on its way as keeps all vCPUs busy until more can be there. */
+/* Until the first of the vCPUs, all of which have a span, needs another one to be sent. */
+static double spare_s(const struct fm_engine_cloud *cloud)
+{
+    double least_ns = INFINITY;
+    for (const struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next) {
+        const double age_ns = fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
+        least_ns = fmin(least_ns, piece->alone_ns * (1 - EARLY) - age_ns);
+    }
+    return least_ns * 1e-9 - EARLY_S;
+}
+
+double fm_engine_pace_pause_s(const struct fm_engine_cloud *cloud)
+{
+    const bool all_busy = is_ordered(cloud) && cloud->flying_spans >= fm_engine_pace_vcpus(cloud);
+    const double pause_s = fmax(loaded_s(cloud), all_busy ? spare_s(cloud) : 0);
+    return pause_s > 0 ? pause_s : INFINITY;
+}
+
+/* Whether as much is on its way as keeps all vCPUs busy until more can be there. Where it is known how long
+   each lasts, what waits for its turn is rather not yet sent. */
 static bool is_enough(const struct fm_engine_cloud *cloud, double each_s, double share_s)
 {
+    if (is_ordered(cloud) && cloud->flying_spans >= fm_engine_pace_vcpus(cloud) &&
+        spare_s(cloud) > 0)
+        return true;
+    if (loaded_s(cloud) > 0)
+        return true;
     return cloud->flying_spans >= DEPTH * fm_engine_pace_vcpus(cloud) &&
            cloud->flying_work * each_s > cloud->account.round_trip + DEPTH * span_s(cloud, share_s);
 }

@@ -247,22 +247,38 @@ static const uint8_t *output_trail(const struct fm_engine_cloud *cloud,
     return trail_of(piece->out + i * cloud->offer.out_size, cloud->offer.out_size);
 }
 
-/* Outputs of a piece, and how long its elements have taken: none longer than all of it was away. */
+/* None can have taken longer than all of it was away. */
+static double taken_ns(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                       size_t i)
+{
+    const double ns = (double)fm_wire_worker_trail_get(output_trail(cloud, piece, i));
+    const double most_ns = age_ns(piece);
+    return ns < most_ns ? ns : most_ns;
+}
+
+double fm_engine_pieces_taken_ns(const struct fm_engine_cloud *cloud,
+                                 const struct fm_engine_piece *piece)
+{
+    double sum = 0;
+    for (size_t i = 0; i < piece->count; i++)
+        sum += taken_ns(cloud, piece, i);
+    return sum;
+}
+
+/* Outputs of a piece, and how long its elements have taken. */
 static void unload(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
                    size_t computed)
 {
-    const double most_ns = age_ns(piece);
     if (!cloud->offer.trail) {
         copy_outputs(cloud, piece->parcel, piece->first, piece->out, computed);
         return;
     }
     for (size_t i = 0; i < computed; i++) {
-        const double ns = (double)fm_wire_worker_trail_get(output_trail(cloud, piece, i));
         copy_outputs(cloud, piece->parcel, piece->first + i, piece->out + i * cloud->offer.out_size,
                      1);
         fm_engine_course_note(cloud->group->course,
                               fm_engine_cloud_course(cloud)->place[piece->first + i],
-                              ns < most_ns ? ns : most_ns);
+                              taken_ns(cloud, piece, i));
     }
 }
 

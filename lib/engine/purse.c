@@ -68,6 +68,20 @@ static double begin_s(const struct fm_engine_cloud *cloud)
     return cloud->open_s > 0 && cloud->open_s < guess_s ? cloud->open_s : guess_s;
 }
 
+bool fm_engine_purse_machine(struct fm_engine_cloud *cloud, struct fm_sched_machine *machine)
+{
+    pthread_mutex_lock(&cloud->world->mutex);
+    const bool known = cloud->connection != NULL && cloud->account.trail;
+    *machine = (struct fm_sched_machine){
+        .here = fm_engine_cloud_is_alone(cloud) ? 0 : fm_engine_width(cloud->session),
+        .there = fm_engine_pace_vcpus(cloud),
+        .latency_ns = (begin_s(cloud) + cloud->account.round_trip) * 1e9,
+        .transport_ns = fm_engine_pace_transport_ns(cloud),
+    };
+    pthread_mutex_unlock(&cloud->world->mutex);
+    return known;
+}
+
 /* Of the time of the map so far, the part in which the thread that called it did not wait for a processor. */
 static double undisturbed(const struct fm_engine_cloud *cloud)
 {

@@ -194,8 +194,10 @@ static struct fm_engine_course *course_of(const struct fm_engine_group *group, d
     if (group->cloud == NULL || group->world->is.size > 1 || group->process != NULL ||
         group->own.work.n != group->map->n)
         return NULL;
+    struct fm_sched_machine machine;
+    const bool any_order = fm_engine_purse_machine(group->cloud, &machine);
     return fm_engine_course_begin(group->map, fm_engine_identity(group->map, false), cost_ns,
-                                  fm_engine_cloud_takes_any(group->cloud));
+                                  any_order ? &machine : NULL);
 }
 
 static bool enter(struct fm_engine_group *group, double cost_ns)

@@ -281,6 +281,7 @@ void fm_engine_talk_decide(struct fm_engine_group *group)
     note_cost(group);
     atomic_store_explicit(&group->pace_ns, group->sched.cost_ns, memory_order_relaxed);
     group->sched.busy = group->current != NULL;
+    group->sched.begun = fm_engine_jobs_begun(group);
     group->sched.now_ns = fm_base_ticks_to_ns(now - group->begun_ticks);
     group->sched.link.latency_ns = LATENCY_NS + silence_ns(group);
     fm_sched_ranks_turn(&group->sched);

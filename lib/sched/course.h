@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Costs that persist: what each element of a map has cost the last time, as a prediction for the next map
- * over the same function and as many elements. Codes that step through time, iterate to a solution or refine
- * a model compute the same elements again and again, and most of them cost about what they did before (the
- * principle of persistence: Kale and Krishnan, OOPSLA 1993). Where they do, elements can be put in order: the
- * owner computes from the cheapest on, a thief with a latency gets the dearest first, and they meet at
- * elements of medium cost, so that none that is long begins last. Pure.
+ * over the same function and as many elements. Codes that step through time, iterate to a solution or
+ * refine a model compute the same elements again and again, and most of them cost about what they did
+ * before (the principle of persistence: Kale and Krishnan, OOPSLA 1993). Where they do, the whole map can
+ * be planned: the longest element first, each to whoever has it done first (Graham, SIAM J. Appl. Math. 17,
+ * 1969). A plan is only an order of elements in which those who compute them from both ends come near to
+ * it, and meet at the cheapest: what is not as it was predicted still goes to whoever is free. Pure.
  *
  * Costs are in nanoseconds, by index; 0: unknown.
  */
@@ -34,6 +35,29 @@ bool fm_sched_course_is_flat(const float *cost_ns, size_t n);
 
 /* Puts them in ascending order; those of the same cost by index. */
 void fm_sched_course_sort(struct fm_sched_costed *elements, size_t n);
+
+/* Who computes a map: workers here, and there, behind a link. */
+struct fm_sched_machine {
+    int here, there;
+    double latency_ns;   /* until an element that is sent alone is back, less its cost */
+    double transport_ns; /* that each element adds, one after the other, on either way */
+};
+
+/* What a plan is made with: one for each worker, here and there. */
+struct fm_sched_worker {
+    double free_ns;
+    uint32_t number;
+    size_t place;
+};
+
+/*
+ * Puts elements, which are in ascending order, into that of a plan: what each worker here gets, from its
+ * dearest on, one worker after the other; then what goes there, the dearest last. Returns where that
+ * begins. owner, workers: room for n, and for as many as the machine has.
+ */
+size_t fm_sched_course_plan(const struct fm_sched_machine *machine,
+                            const struct fm_sched_costed *elements, size_t n, uint32_t *owner,
+                            struct fm_sched_worker *workers, struct fm_sched_costed *planned);
 
 /*
  * Whether what was predicted is good enough to be followed: over the elements that were measured, the

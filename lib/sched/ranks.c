@@ -27,7 +27,7 @@
 #define GROWN 16
 /* Latencies before a thread is expected to run out that its rank asks for more. */
 #define LOOK_AHEAD 10
-#define BEGUN 0.5 /* of an element, by each thread */
+#define BEGUN 0.5 /* of an element, by each thread, where that is not known better */
 /* A lease is overdue when it is late by so many elements' time and by such a part of the time that it should
    take, and its thief silent when it has not answered for so many latencies, and for as many elements' time
    again: a rank that hundreds talk to at once is not silent. */
@@ -248,7 +248,7 @@ static void add_demand(const struct fm_sched_ranks *ranks, const struct fm_sched
 static struct threads rivals_of(const struct fm_sched_ranks *ranks,
                                 const struct fm_sched_edge *edge)
 {
-    const double begun = ranks->busy ? BEGUN * ranks->workers : 0;
+    const double begun = ranks->busy ? ranks->begun * ranks->workers : 0;
     struct threads threads = {ranks->workers, begun * ranks->cost_ns};
     for (const struct fm_sched_edge *other = edge + 1; other < ranks->edges + ranks->edge_count;
          other++)
@@ -259,7 +259,7 @@ static struct threads rivals_of(const struct fm_sched_ranks *ranks,
 /* Whether an edge would begin the last of `left` elements sooner than this rank. */
 static bool is_sooner(const struct fm_sched_ranks *ranks, size_t left, double own, double wait_ns)
 {
-    const double rest_ns = ranks->busy ? BEGUN * ranks->cost_ns : 0;
+    const double rest_ns = ranks->busy ? ranks->begun * ranks->cost_ns : 0;
     return (double)(left - 1) / own * ranks->cost_ns + rest_ns > wait_ns;
 }
 
@@ -375,7 +375,7 @@ static struct need need_but(const struct fm_sched_ranks *ranks, const struct fm_
                             size_t unbegun)
 {
     const double workers = ranks->workers > 0 ? ranks->workers : 1;
-    const double each = (double)unbegun / workers + (ranks->busy ? BEGUN : 0);
+    const double each = (double)unbegun / workers + (ranks->busy ? ranks->begun : 0);
     const double left_ns = each * ranks->cost_ns;
     struct need need = {.idle = ranks->workers > 0 && !ranks->busy && unbegun == 0};
     if (need.idle ||
@@ -619,6 +619,7 @@ bool fm_sched_ranks_init(struct fm_sched_ranks *ranks, const struct fm_sched_por
         .edges = edges,
         .edge_count = edge_count,
         .workers = workers,
+        .begun = BEGUN,
         .own_left = n,
         .link = {.run_most = SIZE_MAX},
     };

@@ -147,6 +147,7 @@ struct fm_sched_ranks {
     struct fm_sched_link link;
     double workers; /* threads of this rank; 0: it computes nothing itself */
     bool busy;      /* they are computing; kept up to date by the caller, like: */
+    double begun;   /* elements, that are left of the one that each is in; at first half of one */
     double now_ns;  /* since any moment */
     double cost_ns; /* an element's on one of them, 0: unknown */
     struct fm_sched_edge *edges;

@@ -15,6 +15,7 @@
 struct fm_tier_course {
     const uint32_t *place; /* the index of the element there */
     const double *before;  /* work of all elements before it; one more than there are elements */
+    size_t border;         /* from here on they are meant for others, if these come for them */
 };
 
 /* Work of the elements at [first, end). course: NULL where there is none, as below. */

@@ -213,8 +213,11 @@ bool fm_cloud_call_begin(struct fm_cloud_line *line, struct fm_cloud_call *call,
         call->packed =
             fm_service_press_body(press, call->body, call->body_bytes, &call->packed_bytes);
     }
-    call->next = line->calls;
-    line->calls = call;
+    struct fm_cloud_call **end = &line->calls; /* they go out in the order in which they came */
+    while (*end != NULL)
+        end = &(*end)->next;
+    call->next = NULL;
+    *end = call;
     return true;
 }
 

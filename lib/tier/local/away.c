@@ -55,6 +55,20 @@ static struct survey survey(const struct fm_local_map *map)
     return found;
 }
 
+size_t fm_local_running(const struct fm_local_frame *frame, size_t *positions, size_t most)
+{
+    size_t count = 0;
+    for (struct fm_local_thread *t = fm_local_thread_first(); t != NULL; t = t->next)
+        for (struct fm_local_frame *f = t->base; f != NULL && count < most;
+             f = atomic_load_explicit(&f->inner, memory_order_acquire)) {
+            const size_t claim = atomic_load_explicit(&f->claim, memory_order_relaxed);
+            if (holds(f, &frame->own) && claim <= frame->own.work->n &&
+                claim > atomic_load_explicit(&f->start, memory_order_relaxed))
+                positions[count++] = claim - 1;
+        }
+    return count;
+}
+
 size_t fm_local_unbegun(const struct fm_local_frame *frame)
 {
     return survey(&frame->own).count;

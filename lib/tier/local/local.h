@@ -64,6 +64,10 @@ size_t fm_local_unbegun(const struct fm_local_frame *frame);
 /* How much work they are. */
 double fm_local_unbegun_work(const struct fm_local_frame *frame);
 
+/* Where in the map the threads of this process are: at most `most` positions of elements that are being
+   computed. Returns how many. Threads: any, while the map is open; only a look: they go on. */
+size_t fm_local_running(const struct fm_local_frame *frame, size_t *positions, size_t most);
+
 /* Takes elements of about so much work, `most` of them at most, out of the reach of this process's threads,
    from the end of the span that has most; *first is counted from the map's own beginning. Returns how many:
    whoever takes them answers for them, the map ends without. Threads: any, while the map is open. */

@@ -78,14 +78,26 @@ static size_t worth(struct fm_local_frame *frame, size_t claim, double cost_ns)
     return fm_local_host->grant(end - claim, cost_ns, latency_ns);
 }
 
-/* What to take: `want` of the elements above the claim; 0: as many as it is worth to the calling thief. */
+/* Of elements that are known to differ, and to be long, so many that both have as much work, the one that the
+   owner is in included; and with them what is meant for others. */
+static size_t half(const struct fm_tier_course *course, size_t claim, size_t end)
+{
+    const size_t stop = claim < course->border && course->border < end ? course->border : end;
+    const double begun = claim > 0 ? fm_tier_course_work(course, claim - 1, claim) : 0;
+    const double left = fm_tier_course_work(course, claim, stop);
+    return end - stop + fm_tier_course_highest(course, claim, stop, (left + begun) / 2);
+}
+
+/* Under lock, what to take: `want` of the elements above the claim; 0: as many as it is worth to the calling
+   thief. */
 static size_t wanted(struct fm_local_frame *frame, size_t claim, double cost_ns, size_t want)
 {
-    if (want == 0)
-        return worth(frame, claim, cost_ns);
     const size_t end = atomic_load_explicit(&frame->end, memory_order_relaxed);
     const size_t left = claim < end ? end - claim : 0;
-    return want < left ? want : left;
+    const struct fm_tier_course *course = fm_local_frame_map(frame)->course;
+    if (want > 0 || left == 0)
+        return want < left ? want : left;
+    return course != NULL ? half(course, claim, end) : worth(frame, claim, cost_ns);
 }
 
 /* Makes the claim of an unfenced owner final: it parks, or the kernel runs a barrier on its processor. An
