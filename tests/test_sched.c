@@ -510,3 +510,229 @@ TEST(what_is_unknown_of_a_course_is_the_mean_and_noise_is_no_order)
     const float alike[] = {100, 105, 98, 101};
     CHECK_TRUE(fm_sched_course_is_flat(alike, 4), "5%% of noise");
 }
+
+/* ---- Plans ---- */
+
+#define MOST_ELEMENTS 200
+#define MOST_WORKERS 12
+#define MACHINES 5000
+
+/* A plan, and what it was made for. */
+struct planned {
+    struct fm_sched_machine machine;
+    struct fm_sched_costed elements[MOST_ELEMENTS];
+    struct fm_sched_costed order[MOST_ELEMENTS];
+    uint32_t owner[MOST_ELEMENTS];
+    size_t n, border;
+};
+
+static struct fm_sched_machine draw_machine(void)
+{
+    return (struct fm_sched_machine){
+        .here = 1 + (int)(draw() % MOST_WORKERS),
+        .there = 1 + (int)(draw() % MOST_WORKERS),
+        .latency_ns = draw() % 4 ? draw_time(3, 10) : 0,
+        .transport_ns = draw() % 4 ? draw_time(0, 7) : 0,
+    };
+}
+
+static void draw_elements(struct planned *p)
+{
+    const size_t shape = draw() % SHAPES;
+    const double mean_ns = draw_time(5, 9);
+    p->n = draw() % (MOST_ELEMENTS + 1);
+    for (size_t i = 0; i < p->n; i++)
+        p->elements[i] = (struct fm_sched_costed){.cost_ns = (float)(mean_ns * draw_cost(shape)),
+                                                  .index = (uint32_t)i};
+    fm_sched_course_sort(p->elements, p->n);
+}
+
+static void plan(struct planned *p)
+{
+    struct fm_sched_worker workers[2 * MOST_WORKERS];
+    p->border = fm_sched_course_plan(&p->machine, p->elements, p->n, p->owner, workers, p->order);
+}
+
+#define PLAN_FORMAT "%zu elements, %d here, %d there, transport %g, latency %g: border %zu"
+#define PLAN_VALUES(p)                                                        \
+    (p)->n, (p)->machine.here, (p)->machine.there, (p)->machine.transport_ns, \
+        (p)->machine.latency_ns, (p)->border
+
+static bool has_each_once(const struct planned *p)
+{
+    bool seen[MOST_ELEMENTS] = {false};
+    for (size_t i = 0; i < p->n; i++) {
+        const uint32_t index = p->order[i].index;
+        if (index >= p->n || seen[index])
+            return false;
+        seen[index] = true;
+    }
+    return true;
+}
+
+static bool is_earlier(const struct fm_sched_costed *a, const struct fm_sched_costed *b)
+{
+    return a->cost_ns < b->cost_ns || (a->cost_ns == b->cost_ns && a->index < b->index);
+}
+
+/* Each worker's elements are a stretch, one after the other in the order of the workers, and fall; those that
+   go there rise. */
+static bool is_in_stretches(const struct planned *p)
+{
+    uint32_t owner[MOST_ELEMENTS];
+    for (size_t i = 0; i < p->n; i++)
+        owner[p->elements[i].index] = p->owner[i];
+    for (size_t i = 0; i < p->n; i++) {
+        const uint32_t who = owner[p->order[i].index];
+        if (who > (uint32_t)p->machine.here ||
+            (who == (uint32_t)p->machine.here) != (i >= p->border))
+            return false;
+        if (i == 0)
+            continue;
+        const uint32_t before = owner[p->order[i - 1].index];
+        const bool rises = is_earlier(&p->order[i - 1], &p->order[i]);
+        if (who < before || (who == before && rises != (i >= p->border)))
+            return false;
+    }
+    return true;
+}
+
+static double *first_free(double *free_ns, int workers)
+{
+    double *first = free_ns;
+    for (int i = 1; i < workers; i++)
+        if (free_ns[i] < *first)
+            first = free_ns + i;
+    return first;
+}
+
+/* When the last element of those that go there is back: sent one after the other, the last of the order
+   first, each to whoever there is free. */
+static double there_ns(const struct planned *p)
+{
+    double free_ns[MOST_WORKERS] = {0};
+    double sent_ns = 0, last_ns = 0;
+    for (size_t i = p->n; i-- > p->border;) {
+        double *first = first_free(free_ns, p->machine.there);
+        sent_ns += p->machine.transport_ns;
+        *first = fmax(*first, sent_ns + p->machine.latency_ns / 2) + p->order[i].cost_ns;
+        last_ns = fmax(last_ns, *first + p->machine.transport_ns + p->machine.latency_ns / 2);
+    }
+    return last_ns;
+}
+
+/* When the plan is done: every worker here does its stretch. */
+static double plan_ns(const struct planned *p)
+{
+    double free_ns[MOST_WORKERS] = {0};
+    double last_ns = there_ns(p);
+    for (size_t i = 0; i < p->n; i++)
+        if (p->owner[i] < (uint32_t)p->machine.here)
+            free_ns[p->owner[i]] += p->elements[i].cost_ns;
+    for (int i = 0; i < p->machine.here; i++)
+        last_ns = fmax(last_ns, free_ns[i]);
+    return last_ns;
+}
+
+/* When the elements are done where nothing goes there: the dearest first, each to whoever is free. */
+static double alone_ns(const struct planned *p)
+{
+    double free_ns[MOST_WORKERS] = {0};
+    double last_ns = 0;
+    for (size_t i = p->n; i-- > 0;) {
+        double *first = first_free(free_ns, p->machine.here);
+        *first += p->elements[i].cost_ns;
+        last_ns = fmax(last_ns, *first);
+    }
+    return last_ns;
+}
+
+TEST(a_plan_gives_each_element_once_a_falling_stretch_to_each_worker_and_a_rising_one_away)
+{
+    for (int i = 0; i < MACHINES; i++) {
+        static struct planned p;
+        p.machine = draw_machine();
+        draw_elements(&p);
+        plan(&p);
+        if (!CHECK_TRUE(p.border <= p.n && has_each_once(&p), PLAN_FORMAT, PLAN_VALUES(&p)) ||
+            !CHECK_TRUE(is_in_stretches(&p), PLAN_FORMAT, PLAN_VALUES(&p)))
+            return;
+    }
+}
+
+/* Sums of the same costs in another order differ in their last digits. */
+#define NOT_MORE(a, b) ((a) <= (b) * (1 + 1e-9))
+
+TEST(a_plan_is_never_done_later_than_the_same_elements_here_alone)
+{
+    int sooner = 0;
+    for (int i = 0; i < MACHINES; i++) {
+        static struct planned p;
+        p.machine = draw_machine();
+        draw_elements(&p);
+        plan(&p);
+        const double ns = plan_ns(&p);
+        const double alone = alone_ns(&p);
+        if (!CHECK_TRUE(NOT_MORE(ns, alone), PLAN_FORMAT ", %g ns, alone %g", PLAN_VALUES(&p), ns,
+                        alone))
+            return;
+        sooner += ns < 0.9 * alone;
+    }
+    CHECK_TRUE(sooner > MACHINES / 4, "sooner in %d of %d", sooner, MACHINES);
+}
+
+TEST(a_plan_over_a_link_that_costs_nothing_is_as_good_as_one_for_all_workers_in_one_place)
+{
+    for (int i = 0; i < MACHINES; i++) {
+        static struct planned p;
+        p.machine = draw_machine();
+        p.machine.latency_ns = p.machine.transport_ns = 0;
+        draw_elements(&p);
+        plan(&p);
+        double sum = 0;
+        for (size_t k = 0; k < p.n; k++)
+            sum += p.elements[k].cost_ns;
+        const double workers = p.machine.here + p.machine.there;
+        const double dearest = p.n > 0 ? p.elements[p.n - 1].cost_ns : 0;
+        const double most = sum / workers + dearest * (1 - 1 / workers); /* Graham's bound */
+        const bool some_go = p.n > (size_t)p.machine.here;
+        if (!CHECK_TRUE((p.border < p.n) == some_go, PLAN_FORMAT, PLAN_VALUES(&p)) ||
+            !CHECK_TRUE(NOT_MORE(plan_ns(&p), most), PLAN_FORMAT ", %g ns, at most %g",
+                        PLAN_VALUES(&p), plan_ns(&p), most))
+            return;
+    }
+}
+
+TEST(nothing_goes_there_where_the_way_alone_takes_as_long_as_all_elements_here)
+{
+    for (int i = 0; i < MACHINES; i++) {
+        static struct planned p;
+        p.machine = draw_machine();
+        draw_elements(&p);
+        const double way_ns = alone_ns(&p) * (1 + 1e-6);
+        const bool by_latency = i % 2 == 0;
+        p.machine.latency_ns = by_latency ? way_ns : 0;
+        p.machine.transport_ns = by_latency ? 0 : way_ns / 2;
+        plan(&p);
+        if (!CHECK_TRUE(p.border == p.n, PLAN_FORMAT, PLAN_VALUES(&p)))
+            return;
+    }
+}
+
+TEST(where_only_one_side_computes_all_elements_are_planned_for_it)
+{
+    for (int i = 0; i < MACHINES; i++) {
+        static struct planned p;
+        p.machine = draw_machine();
+        const bool here = i % 2 == 0;
+        *(here ? &p.machine.there : &p.machine.here) = 0;
+        draw_elements(&p);
+        plan(&p);
+        if (!CHECK_TRUE(p.border == (here ? p.n : 0), PLAN_FORMAT, PLAN_VALUES(&p)) ||
+            !CHECK_TRUE(has_each_once(&p) && is_in_stretches(&p), PLAN_FORMAT, PLAN_VALUES(&p)))
+            return;
+        if (here && !CHECK_TRUE(NOT_MORE(plan_ns(&p), alone_ns(&p)), PLAN_FORMAT ", %g ns, %g",
+                                PLAN_VALUES(&p), plan_ns(&p), alone_ns(&p)))
+            return;
+    }
+}

@@ -120,7 +120,7 @@ struct desk {
 
 static bool set_up(struct desk *desk, size_t n, const struct fm_sched_machine *machine)
 {
-    const size_t workers = (size_t)(machine->here + machine->there);
+    const size_t workers = (size_t)machine->here + (size_t)machine->there;
     *desk = (struct desk){
         .cost_ns = malloc(n * sizeof *desk->cost_ns),
         .elements = malloc(n * sizeof *desk->elements),

@@ -53,7 +53,8 @@ struct fm_sched_worker {
 /*
  * Puts elements, which are in ascending order, into that of a plan: what each worker here gets, from its
  * dearest on, one worker after the other; then what goes there, the dearest last. Returns where that
- * begins. owner, workers: room for n, and for as many as the machine has.
+ * begins. owner: for each element the worker that gets it, from 0 on; machine->here: it goes there. workers:
+ * room for as many as the machine has, which is one at least.
  */
 size_t fm_sched_course_plan(const struct fm_sched_machine *machine,
                             const struct fm_sched_costed *elements, size_t n, uint32_t *owner,
