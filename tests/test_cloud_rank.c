@@ -856,6 +856,119 @@ TEST(elements_in_order_survive_whatever_the_cloud_does_wrong)
     }
 }
 
+static int add_inside(const void *from, void *to, const void *shared)
+{
+    (void)shared;
+    *(uint64_t *)to = *(const uint64_t *)from + fastmap_index();
+    return 0;
+}
+
+static int nest_unequally(const void *from, void *to, const void *shared)
+{
+    const uint64_t inner[4] = {0};
+    uint64_t sums[4] = {9, 9, 9, 9};
+    const int code = work_unequally(from, to, shared);
+    const int rc = fastmap(add_inside, inner, 8, sums, 8, 4, NULL, 0);
+    return rc != 0 || sums[0] + sums[1] + sums[2] + sums[3] != 6 ? 9 : code == 7 ? 0 : code;
+}
+
+struct caller {
+    struct fastmap_session *session;
+    size_t n, wrong;
+    uint64_t in[SPREAD], out[SPREAD];
+    pthread_t thread;
+};
+
+static void *call_maps(void *argument)
+{
+    struct caller *caller = argument;
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = nest_unequally, .in = caller->in, .in_size = 8, .out = caller->out,
+                    .out_size = 8, .n = caller->n);
+    for (size_t i = 0; i < SPREAD; i++)
+        caller->in[i] = i;
+    for (int turn = 0; turn < 3; turn++) {
+        memset(caller->out, 0, sizeof caller->out);
+        caller->wrong += fastmap_session_run(caller->session, &map, NULL) != 0;
+        for (size_t i = 0; i < caller->n; i++)
+            caller->wrong += caller->out[i] != i * 3 + 1;
+    }
+    return NULL;
+}
+
+TEST(threads_that_call_maps_side_by_side_and_maps_inside_elements_are_in_no_others_way)
+{
+    static struct caller callers[2];
+    stand_in_is(STAND_IN_FINE, 4, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    for (size_t i = 0; i < 2; i++) {
+        callers[i] = (struct caller){.session = session, .n = SPREAD - 50 * i};
+        pthread_create(&callers[i].thread, NULL, call_maps, &callers[i]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(callers[i].thread, NULL);
+        CHECK_EQ_SIZE(callers[i].wrong, 0);
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+TEST(a_map_in_order_that_stops_has_computed_what_its_report_counts)
+{
+    stand_in_is(STAND_IN_FINE, 4, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    for (int i = 0; i < 5; i++) {
+        struct fastmap_report report = FASTMAP_REPORT();
+        struct fastmap_map map = FASTMAP_MAP(.func = work_unequally, .in = in, .in_size = 8,
+                                             .out = out, .out_size = 8, .n = SPREAD);
+        map.on_error = i < 2 ? FASTMAP_ON_ERROR_CONTINUE : FASTMAP_ON_ERROR_STOP;
+        for (size_t k = 0; k < SPREAD; k++)
+            in[k] = k;
+        memset(out, 0, sizeof out);
+        CHECK_EQ_INT(fastmap_session_run(session, &map, &report), FASTMAP_ERR_ELEMENT);
+        size_t there = 0, wrong = 0;
+        for (size_t k = 0; k < SPREAD; k++) {
+            there += out[k] != 0;
+            wrong += out[k] != 0 && out[k] != k * 3 + 1;
+        }
+        CHECK_EQ_SIZE(wrong, 0);
+        CHECK_EQ_SIZE(there, report.elements);
+        CHECK_EQ_SIZE(report.failed, 1);
+        CHECK_EQ_SIZE(report.failures[0].index, DEAR);
+        CHECK_TRUE(out[DEAR] != 0, "what failed has no output");
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
+static _Atomic int computed_of[SPREAD];
+
+static int only_count(const void *from, void *to, const void *shared)
+{
+    uint64_t value;
+    const uint64_t *index = from;
+    const int code = work_unequally(from, &value, shared);
+    atomic_fetch_add(&computed_of[*index], 1);
+    return to != NULL ? 10 : code == 7 ? 0 : code;
+}
+
+TEST(elements_without_outputs_are_computed_in_order_too)
+{
+    stand_in_is(STAND_IN_FINE, 4, 0.002);
+    struct fastmap_session *session = session_with_cloud(FASTMAP_EXEC_POLICY_ADAPTIVE);
+    for (int turn = 1; turn <= 3; turn++) {
+        struct fastmap_report report = FASTMAP_REPORT();
+        const struct fastmap_map map =
+            FASTMAP_MAP(.func = only_count, .in = in, .in_size = 8, .n = SPREAD);
+        for (size_t i = 0; i < SPREAD; i++)
+            in[i] = i;
+        CHECK_EQ_INT(fastmap_session_run(session, &map, &report), 0);
+        CHECK_EQ_SIZE(report.elements, SPREAD);
+        for (size_t i = 0; i < SPREAD; i++)
+            CHECK_TRUE(atomic_load(&computed_of[i]) >= turn, "element %zu: %d times in %d maps", i,
+                       atomic_load(&computed_of[i]), turn);
+    }
+    CHECK_EQ_INT(fastmap_finalize(session), 0);
+}
+
 static int fail_often(const void *from, void *to, const void *shared)
 {
     const int code = work_unequally(from, to, shared);

@@ -264,8 +264,9 @@ struct fm_engine_cloud *fm_engine_cloud_of(struct fastmap_session *session)
     struct fm_engine_cloud *cloud = session->no_cloud ? NULL : at_side_of(session);
     if (cloud == NULL)
         return NULL;
-    session->no_cloud = find_plugin(cloud) == NULL;
-    return session->no_cloud ? NULL : cloud;
+    const bool none = find_plugin(cloud) == NULL;
+    session->no_cloud = none;
+    return none ? NULL : cloud;
 }
 
 void fm_engine_cloud_end(struct fm_engine_cloud *cloud)

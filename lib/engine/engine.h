@@ -19,7 +19,7 @@ struct fastmap_session {
     struct fm_engine_cloud *cloud; /* made when it is first looked for; NULL: not yet, or none */
     fastmap_confirm_func *confirm; /* NULL: the terminal */
     void *confirm_context;
-    bool no_cloud; /* it was looked for in vain */
+    _Atomic bool no_cloud; /* it was looked for in vain */
 };
 
 /* Sessions: see fastmap.h for what the public calls promise. */
