@@ -225,9 +225,29 @@ static void add_tally(struct fm_engine_tally *to, const struct fm_engine_tally *
         to->listed = fm_base_failure_insert(to->failures, to->listed, &from->failures[i]);
 }
 
+/* A map that stops begins nothing more: what waits comes back as it was. */
+static void skip_waiting(struct fm_engine_cloud *cloud)
+{
+    while (cloud->sched.stopped && cloud->sched.code == 0 && cloud->waiting != NULL) {
+        struct fm_engine_piece *piece = cloud->waiting;
+        struct fm_engine_parcel *parcel = piece->parcel;
+        const size_t count = piece->count;
+        if (cloud->group->own.in_place)
+            copy_outputs(cloud, parcel, piece->first,
+                         parcel->in + (piece->first - parcel->first) * cloud->group->map->in_size,
+                         count);
+        parcel->tally.skipped += count;
+        parcel->tally.home += count;
+        cut_off(cloud, piece, piece->first, count);
+        deliver(cloud, parcel, count);
+        drop_if_done(cloud, parcel);
+    }
+}
+
 /* What follows from a change. */
 void fm_engine_pieces_turn(struct fm_engine_cloud *cloud)
 {
+    skip_waiting(cloud);
     cloud->sched.busy = cloud->flying_spans > 0;
     cloud->sched.link.latency_ns = HOP_NS + fm_engine_pace_ahead_ns(cloud) / AHEAD;
     cloud->sched.now_ns = fm_base_ticks_to_ns(fm_base_ticks() - cloud->group->begun_ticks);
