@@ -12,6 +12,7 @@
 #define LATE 0.5       /* and are late if they take so much longer than they should, */
 #define LATE_S 0.01    /* and so long each */
 #define SUPPLY_WAVES 2 /* of spans on all vCPUs, by which it shows that they are not kept busy */
+#define TELLING_BYTES 32768.0 /* fewer are held up by something else */
 #define TRUST 2.0 /* times what it was trusted with, at once: bytes may have overtaken each other */
 #define PUNCTUAL 0.1     /* and within this of it, and ... */
 #define PUNCTUAL_S 0.002 /* ... this each, nobody can tell */
@@ -44,7 +45,7 @@ static void judge_link(struct fm_engine_cloud *cloud, const struct fm_engine_lin
     const double late_s = link->taken_s - link->expected_s;
     const double trips_s = LINK_SPANS * cloud->account.round_trip;
     const double much_s = LATE * (link->expected_s - trips_s) + LINK_SPANS * LATE_S;
-    if (late_s > much_s && link->back_bytes > 0) {
+    if (late_s > much_s && link->back_bytes > TELLING_BYTES) {
         note_limit(cloud, link->back_bytes / seconds);
         return;
     }
@@ -84,7 +85,8 @@ static void note_supply(struct fm_engine_cloud *cloud, double own_s, double byte
     if (supply->spans < LINK_SPANS || supply->spans < SUPPLY_WAVES * vcpus)
         return;
     const double seconds = fm_base_ticks_to_ns(now - supply->from_ticks) * 1e-9;
-    if (seconds > (1 + LATE) * supply->own_s / vcpus + LINK_SPANS * LATE_S)
+    if (seconds > (1 + LATE) * supply->own_s / vcpus + LINK_SPANS * LATE_S &&
+        supply->bytes > TELLING_BYTES)
         note_limit(cloud, supply->bytes / seconds);
     *supply = (struct fm_engine_supply){.from_ticks = now};
 }

@@ -42,6 +42,7 @@
 #define SHOW_NS 2e8              /* or, where nobody could help, if only to show progress */
 #define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
 #define PREDICTED 4              /* elements that a prediction counts as, until there are more */
+#define PLANNED 8                /* and this part of all of them, where a plan was made by it */
 #define ALONE_EVERY 16 /* short maps worth sharing: one is computed alone, to see its cost */
 
 int fm_engine_usable_width(const struct fm_engine_map *run)
@@ -103,13 +104,16 @@ static double next_batch_ns(const struct fm_engine_map *run, double elapsed_ns, 
     return share < least ? least : share < most ? share : most;
 }
 
-/* What was predicted counts as some elements: the first ones alone may be anything. */
+/* What was predicted counts as some elements: the first ones alone may be anything. Where it was predicted
+   for each, as a part of all, since one that was wrong may be dear. */
 static double believed_ns(const struct fm_engine_map *run, double mean_ns, size_t done)
 {
+    const size_t n = run->map->n;
+    const bool is_planned = run->course != NULL && run->course->border < n;
     const double work = fm_tier_course_work(run->course, 0, done);
-    return run->predicted_ns > 0
-               ? (mean_ns * work + run->predicted_ns * PREDICTED) / (work + PREDICTED)
-               : mean_ns;
+    const double count = is_planned && n / PLANNED > PREDICTED ? (double)(n / PLANNED) : PREDICTED;
+    return run->predicted_ns > 0 ? (mean_ns * work + run->predicted_ns * count) / (work + count)
+                                 : mean_ns;
 }
 
 /* The mean of the map so far, or the pace of the last batch, of the elements from `begun` on, where that is

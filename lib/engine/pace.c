@@ -19,6 +19,7 @@
 #define SPAN_EACH_S 0.001 /* for each vCPU: shorter spans are mostly overhead */
 #define SPAN_MOST_S 1.0
 #define SPANS_LEFT 4     /* a worker's share of what waits is sent in so many spans, */
+#define SPANS_KNOWN 3    /* in so many, where costs are known, */
 #define DEPTH 2          /* of which so many are on their way, and those that a round trip hides: */
 #define HIDING_LEAST 0.5 /* so many for each vCPU at least, */
 #define HIDING_MOST 2.0  /* and at most */
@@ -107,15 +108,21 @@ static size_t window(const struct fm_engine_cloud *cloud)
 
 /* ---- Who takes how long ---- */
 
-/* Time an element at the service, all its vCPUs and the way there and back together. */
-static double thief_ns(const struct fm_engine_cloud *cloud)
+/* For how long so many elements of so much work keep the service busy, all its vCPUs and the way there and
+   back together, which overlap. */
+static double busy_ns(const struct fm_engine_cloud *cloud, double elements, double work)
 {
     const bool by_rate = cloud->rate > 0 && !(is_ordered(cloud) && cloud->held_up);
     if (by_rate)
-        return 1e9 / cloud->rate;
-    const double computing = owner_cost_ns(cloud) / fm_engine_pace_vcpus(cloud);
-    const double moving = fm_engine_pace_transport_ns(cloud) * elements_each(cloud);
-    return computing > moving ? computing : moving; /* they overlap */
+        return 1e9 / cloud->rate * work;
+    return fmax(owner_cost_ns(cloud) / fm_engine_pace_vcpus(cloud) * work,
+                fm_engine_pace_transport_ns(cloud) * elements);
+}
+
+/* An element of those that it would have next. */
+static double thief_ns(const struct fm_engine_cloud *cloud)
+{
+    return busy_ns(cloud, elements_each(cloud), 1);
 }
 
 /* Until the service has computed all that is on its way, from now. It works on from what was sent before, and
@@ -123,7 +130,8 @@ static double thief_ns(const struct fm_engine_cloud *cloud)
 static double done_ns(const struct fm_engine_cloud *cloud)
 {
     const double half_ns = cloud->account.round_trip * 5e8;
-    const double most_ns = half_ns + thief_ns(cloud) * cloud->flying_work;
+    const double most_ns =
+        half_ns + busy_ns(cloud, (double)cloud->flying_elements, cloud->flying_work);
     const uint64_t now = fm_base_ticks();
     const double due_ns =
         cloud->done_ticks > now ? fm_base_ticks_to_ns(cloud->done_ticks - now) : 0;
@@ -225,7 +233,7 @@ void fm_engine_pace_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *
 {
     load_link(cloud, piece->count);
     const double round_trip_ns = cloud->account.round_trip * 1e9;
-    const double done = done_ns(cloud) + thief_ns(cloud) * piece->work;
+    const double done = done_ns(cloud) + busy_ns(cloud, (double)piece->count, piece->work);
     const double alone_ns = round_trip_ns + cloud_cost_ns(cloud) * piece->work;
     const double queued_ns = done + round_trip_ns / 2;
     cloud->done_ticks = fm_base_ticks() + fm_base_ns_to_ticks(done);
@@ -262,17 +270,36 @@ static double span_s(const struct fm_engine_cloud *cloud, double share_s)
     const double hidden_s = cloud->account.round_trip / hiding;
     const double costly_s = SPAN_EACH_S * vcpus;
     const double least_s = hidden_s > costly_s ? hidden_s : costly_s;
-    const double wished_s = share_s / SPANS_LEFT;
+    const double wished_s = share_s / (is_ordered(cloud) ? SPANS_KNOWN : SPANS_LEFT);
     return wished_s < least_s ? least_s : wished_s < SPAN_MOST_S ? wished_s : SPAN_MOST_S;
 }
 
-/* So much work that all vCPUs get the same number of spans of the same size; of elements that are all
-   alike, a whole number. */
-static double even(const struct fm_engine_cloud *cloud, double all, double share_s)
+/* So much work that all vCPUs get the same number of spans of the same size. Of elements that are all alike
+   a whole number; of those that are known, and come in order, less when every vCPU has a span: what makes up
+   for their being uneven. */
+static double portion(const struct fm_engine_cloud *cloud, double all, double left)
 {
+    const int vcpus = fm_engine_pace_vcpus(cloud);
+    const double cost_s = cloud_cost_ns(cloud) * 1e-9;
+    const double share_s = all * cost_s / vcpus;
     const double spans = floor(share_s / span_s(cloud, share_s));
-    const double work = all / fm_engine_pace_vcpus(cloud) / (spans > 1 ? spans : 1);
-    return is_ordered(cloud) ? work : ceil(work);
+    const double work = all / vcpus / (spans > 1 ? spans : 1);
+    if (!is_ordered(cloud))
+        return ceil(work);
+    const double rest = fmax(left / vcpus, SPAN_EACH_S * vcpus / cost_s);
+    return cloud->flying_spans < vcpus || work < rest ? work : rest;
+}
+
+/* How many elements of the piece are the work, and where their costs are known no more than that, but one. */
+static size_t cut(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece,
+                  double work)
+{
+    const struct fm_tier_course *course = fm_engine_cloud_course(cloud);
+    const size_t end = piece->first + piece->count;
+    const size_t count = fm_tier_course_highest(course, piece->first, end, work);
+    const bool is_much =
+        is_ordered(cloud) && count > 1 && fm_tier_course_work(course, end - count, end) > work;
+    return is_much ? count - 1 : count;
 }
 
 /* Until the first of the vCPUs, all of which have a span, needs another one to be sent. */
@@ -321,9 +348,7 @@ size_t fm_engine_pace_span(const struct fm_engine_cloud *cloud, bool *pays)
     const double each_s = cloud_cost_ns(cloud) * 1e-9 / fm_engine_pace_vcpus(cloud);
     if (!*pays || is_enough(cloud, each_s, all * each_s))
         return 0;
-    const double work = even(cloud, all, all * each_s);
-    const size_t count = fm_tier_course_highest(fm_engine_cloud_course(cloud), next->first,
-                                                next->first + next->count, work < x ? work : x);
+    const size_t count = cut(cloud, next, fmin(x, portion(cloud, all, x)));
     const size_t bound = span_bound(cloud);
     const size_t open = window(cloud);
     const size_t fit = open < bound ? open : bound;

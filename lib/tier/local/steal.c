@@ -21,6 +21,7 @@
 #define PARK_PATIENCE_NS 10000.0 /* then a barrier by the kernel, which costs about as much */
 #define SAMPLE_NS 1000.0         /* between looks at a victim's progress */
 #define FENCED_TRIES 3
+#define BEGUN 0.5
 
 void fm_local_barrier_register(void)
 {
@@ -82,8 +83,10 @@ static size_t worth(struct fm_local_frame *frame, size_t claim, double cost_ns)
    owner is in included; and with them what is meant for others. */
 static size_t half(const struct fm_tier_course *course, size_t claim, size_t end)
 {
-    const size_t stop = claim < course->border && course->border < end ? course->border : end;
-    const double begun = claim > 0 ? fm_tier_course_work(course, claim - 1, claim) : 0;
+    const bool is_whole = claim < course->border && course->border < end;
+    const size_t stop = is_whole ? course->border : end;
+    const double part = is_whole ? 1 : BEGUN; /* of that element, which at first is all to do */
+    const double begun = claim > 0 ? part * fm_tier_course_work(course, claim - 1, claim) : 0;
     const double left = fm_tier_course_work(course, claim, stop);
     return end - stop + fm_tier_course_highest(course, claim, stop, (left + begun) / 2);
 }
