@@ -12,6 +12,7 @@
  *                                         share as soon as that pays; a keeper watches meanwhile, so
  *                                         that one long element cannot hold up the others
  */
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -42,7 +43,7 @@
 #define SHOW_NS 2e8              /* or, where nobody could help, if only to show progress */
 #define SAMPLE_EVERY 64          /* cheap maps that are timed all the same: costs change */
 #define PREDICTED 4              /* elements that a prediction counts as, until there are more */
-#define PLANNED 8                /* and this part of all of them, where a plan was made by it */
+#define PLANNED 8.0              /* and this part of all of them, where a plan was made by it */
 #define ALONE_EVERY 16 /* short maps worth sharing: one is computed alone, to see its cost */
 
 int fm_engine_usable_width(const struct fm_engine_map *run)
@@ -111,7 +112,7 @@ static double believed_ns(const struct fm_engine_map *run, double mean_ns, size_
     const size_t n = run->map->n;
     const bool is_planned = run->course != NULL && run->course->border < n;
     const double work = fm_tier_course_work(run->course, 0, done);
-    const double count = is_planned && n / PLANNED > PREDICTED ? (double)(n / PLANNED) : PREDICTED;
+    const double count = is_planned ? fmax((double)n / PLANNED, PREDICTED) : PREDICTED;
     return run->predicted_ns > 0 ? (mean_ns * work + run->predicted_ns * count) / (work + count)
                                  : mean_ns;
 }
