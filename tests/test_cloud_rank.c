@@ -1031,6 +1031,36 @@ TEST(a_message_has_no_more_elements_than_it_may_however_light_they_are)
     CHECK_EQ_SIZE(job.work.n, SPREAD - 7);
 }
 
+TEST(less_money_than_the_service_holds_is_not_offered_to_it)
+{
+    struct fm_engine_world world = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    struct fastmap_session session = {
+        .settings = {.confirm_charges = FASTMAP_CONFIRM_OFF, .max_charge = 1000}};
+    const struct fastmap_map map =
+        FASTMAP_MAP(.func = work, .in = in, .in_size = 8, .out = out, .out_size = 8, .n = 64);
+    struct fm_engine_group group = {.world = &world, .session = &session, .map = &map};
+    struct fm_engine_cloud cloud = {.world = &world, .session = &session, .group = &group};
+    enum fastmap_cloud_use use;
+    char why[FM_TIER_CLOUD_WHY] = "";
+    struct fm_engine_job own = {.work = map};
+    group.queue = &own; /* all of it is left, and nobody computes here */
+    group.sched.cost_ns = 1e9;
+    cloud.account = (struct fm_tier_cloud_account){
+        .vcpus = 4, .price = 50000000, .balance = 1000000, .hold_least = 13889};
+    CHECK_TRUE(!fm_engine_purse_allows(&cloud, &use, why), "offered");
+    CHECK_EQ_INT((int)use, FASTMAP_CLOUD_NO_MONEY);
+    CHECK_CONTAINS(why,
+                   "max_charge is used up, but for less than the service holds for a map: raise");
+    cloud.account.balance = 13888;
+    session.settings.max_charge = 20000;
+    CHECK_TRUE(!fm_engine_purse_allows(&cloud, &use, why), "offered");
+    CHECK_CONTAINS(why, "the account's balance is used up, but for less");
+    session.settings.max_charge = 0;
+    cloud.account.balance = 1000000;
+    CHECK_TRUE(!fm_engine_purse_allows(&cloud, &use, why), "offered");
+    CHECK_CONTAINS(why, "max_charge is used up: raise it");
+}
+
 TEST(a_service_that_has_no_trails_any_more_is_sent_none)
 {
     struct fm_engine_world world = {.mutex = PTHREAD_MUTEX_INITIALIZER};
