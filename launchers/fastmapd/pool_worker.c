@@ -51,6 +51,8 @@ static unsigned *counter_of(struct fmd_map *map, enum fmd_worker_state state)
 
 void fmd_worker_set_state(struct fmd_worker *worker, enum fmd_worker_state state)
 {
+    if (worker->state == FMD_WORKER_BUSY) /* however long its span has been the only one */
+        fmd_share_note(worker->map);
     unsigned *from = counter_of(worker->map, worker->state), *to = counter_of(worker->map, state);
     if (from != NULL)
         --*from;

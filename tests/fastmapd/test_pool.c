@@ -557,6 +557,19 @@ TEST(a_map_shrinks_where_another_wants_vcpus_and_grows_when_that_is_over)
     cage_close(&cage);
 }
 
+TEST(a_map_that_is_alone_has_all_when_its_long_span_ends)
+{
+    NEEDS_CAGE_OF(config_of(4));
+    struct cage_outcome outcome;
+    struct fmd_map *map = cage_map(&cage, "ada", "nap", 4);
+    cage_commit(map, 0, 1, "900", CPU, &outcome);
+    cage_wait(&outcome);
+    CHECK_EQ_INT(fmd_span_vcpus(outcome.span), 4);
+    fmd_span_release(outcome.span);
+    fmd_pool_map_close(map);
+    cage_close(&cage);
+}
+
 TEST(a_map_without_spans_leaves_its_vcpus_to_others_and_keeps_its_worker)
 {
     enum { SPANS = 8 };
