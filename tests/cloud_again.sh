@@ -15,9 +15,7 @@ start --first_credit 1 --vcpus 4
 needs_sandbox
 plan 5
 
-env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" FASTMAP_SECRET="$FASTMAP_TOKEN" \
-    FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD FASTMAP_MAX_LOCAL_WORKERS=1 \
-    timeout 120 "$builddir/tests/cloud_map" 160 3 again >again.out 2>again.err
+with_cloud again FASTMAP_MAX_LOCAL_WORKERS=1 timeout 120 "$builddir/tests/cloud_map" 160 3 again
 expect_text "the program ends well" $? 0
 cat again.out again.err >why
 for kind in inputs indices 'in place'; do

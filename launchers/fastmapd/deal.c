@@ -13,10 +13,11 @@ static bool goes_before(const struct fmd_claim *claim, const struct fmd_claim *o
 static struct fmd_claim *next_of(struct fmd_claim *claims)
 {
     struct fmd_claim *next = NULL;
-    for (struct fmd_claim *claim = claims; claim != NULL; claim = claim->next)
-        if (claim->has<claim->wants && * claim->left> 0 &&
-            (next == NULL || goes_before(claim, next)))
+    for (struct fmd_claim *claim = claims; claim != NULL; claim = claim->next) {
+        const bool may_have = claim->wants > claim->has && *claim->left != 0;
+        if (may_have && (next == NULL || goes_before(claim, next)))
             next = claim;
+    }
     return next;
 }
 

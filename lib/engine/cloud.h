@@ -307,6 +307,9 @@ bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece);
 /* What follows from a change. */
 void fm_engine_pieces_turn(struct fm_engine_cloud *cloud);
 
+/* For how long it has been away. */
+double fm_engine_pieces_age_ns(const struct fm_engine_piece *piece);
+
 /* How long its elements, all of which are back with their trails, have taken there. */
 double fm_engine_pieces_taken_ns(const struct fm_engine_cloud *cloud,
                                  const struct fm_engine_piece *piece);

@@ -107,7 +107,7 @@ static void note_link(struct fm_engine_cloud *cloud, const struct fm_engine_piec
     link->alone_s += cloud->account.round_trip + own;
     link->expected_s += (piece->computed_ns - piece->alone_ns) * 1e-9 + own;
     link->taken_s += answer->seconds;
-    link->away_s += fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks) * 1e-9;
+    link->away_s += fm_engine_pieces_age_ns(piece) * 1e-9;
     if (link->spans < LINK_SPANS)
         return;
     judge_link(cloud, link);

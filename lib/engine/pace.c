@@ -234,11 +234,9 @@ void fm_engine_pace_sent(struct fm_engine_cloud *cloud, struct fm_engine_piece *
     load_link(cloud, piece->count);
     const double round_trip_ns = cloud->account.round_trip * 1e9;
     const double done = done_ns(cloud) + busy_ns(cloud, (double)piece->count, piece->work);
-    const double alone_ns = round_trip_ns + cloud_cost_ns(cloud) * piece->work;
-    const double queued_ns = done + round_trip_ns / 2;
     cloud->done_ticks = fm_base_ticks() + fm_base_ns_to_ticks(done);
-    piece->expected_ns = alone_ns > queued_ns ? alone_ns : queued_ns;
     piece->alone_ns = cloud_cost_ns(cloud) * piece->work;
+    piece->expected_ns = fmax(round_trip_ns + piece->alone_ns, done + round_trip_ns / 2);
     piece->computed_ns = round_trip_ns + computed_ns(cloud, piece->work);
     piece->ahead = cloud->flying_elements + piece->count;
 }
@@ -306,10 +304,8 @@ static size_t cut(const struct fm_engine_cloud *cloud, const struct fm_engine_pi
 static double spare_s(const struct fm_engine_cloud *cloud)
 {
     double least_ns = INFINITY;
-    for (const struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next) {
-        const double age_ns = fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
-        least_ns = fmin(least_ns, piece->alone_ns * (1 - EARLY) - age_ns);
-    }
+    for (const struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
+        least_ns = fmin(least_ns, piece->alone_ns * (1 - EARLY) - fm_engine_pieces_age_ns(piece));
     return least_ns * 1e-9 - EARLY_S;
 }
 
@@ -324,10 +320,7 @@ double fm_engine_pace_pause_s(const struct fm_engine_cloud *cloud)
    each lasts, what waits for its turn is rather not yet sent. */
 static bool is_enough(const struct fm_engine_cloud *cloud, double each_s, double share_s)
 {
-    if (is_ordered(cloud) && cloud->flying_spans >= fm_engine_pace_vcpus(cloud) &&
-        spare_s(cloud) > 0)
-        return true;
-    if (loaded_s(cloud) > 0)
+    if (!isinf(fm_engine_pace_pause_s(cloud)))
         return true;
     return cloud->flying_spans >= DEPTH * fm_engine_pace_vcpus(cloud) &&
            cloud->flying_work * each_s > cloud->account.round_trip + DEPTH * span_s(cloud, share_s);

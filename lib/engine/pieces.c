@@ -256,7 +256,7 @@ void fm_engine_pieces_turn(struct fm_engine_cloud *cloud)
 
 /* ---- What landed ---- */
 
-static double age_ns(const struct fm_engine_piece *piece)
+double fm_engine_pieces_age_ns(const struct fm_engine_piece *piece)
 {
     return fm_base_ticks_to_ns(fm_base_ticks() - piece->sent_ticks);
 }
@@ -272,7 +272,7 @@ static double taken_ns(const struct fm_engine_cloud *cloud, const struct fm_engi
                        size_t i)
 {
     const double ns = (double)fm_wire_worker_trail_get(output_trail(cloud, piece, i));
-    const double most_ns = age_ns(piece);
+    const double most_ns = fm_engine_pieces_age_ns(piece);
     return ns < most_ns ? ns : most_ns;
 }
 
@@ -391,7 +391,7 @@ void fm_engine_pieces_landed(struct fm_engine_cloud *cloud, struct fm_engine_pie
 
 static bool is_late(const struct fm_engine_piece *piece)
 {
-    return age_ns(piece) > OVERDUE_NS + OVERDUE * piece->expected_ns;
+    return fm_engine_pieces_age_ns(piece) > OVERDUE_NS + OVERDUE * piece->expected_ns;
 }
 
 bool fm_engine_pieces_is_overdue(const struct fm_engine_piece *piece)
@@ -405,7 +405,7 @@ static bool is_cheaper_here(const struct fm_engine_cloud *cloud,
                             const struct fm_engine_piece *piece)
 {
     const struct fm_engine_group *group = cloud->group;
-    const double late_ns = age_ns(piece) - piece->expected_ns - MOMENT_NS;
+    const double late_ns = fm_engine_pieces_age_ns(piece) - piece->expected_ns - MOMENT_NS;
     if (late_ns <= 0 || piece->work * group->sched.cost_ns >= MOMENT_NS)
         return false;
     const double there_ns = piece->computed_ns - cloud->account.round_trip * 1e9;
@@ -426,14 +426,17 @@ bool fm_engine_pieces_is_silent(const struct fm_engine_cloud *cloud)
     return false;
 }
 
+/* For how long it would have been away when it is back, if it were sent now. */
+static double anew_ns(const struct fm_engine_cloud *cloud, const struct fm_engine_piece *piece)
+{
+    return fm_engine_pieces_age_ns(piece) +
+           fm_engine_pace_return_ns(cloud, piece->count, piece->work);
+}
+
 void fm_engine_pieces_expect(struct fm_engine_cloud *cloud)
 {
-    for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next) {
-        const double now_ns =
-            age_ns(piece) + fm_engine_pace_return_ns(cloud, piece->count, piece->work);
-        if (now_ns < piece->expected_ns)
-            piece->expected_ns = now_ns;
-    }
+    for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
+        piece->expected_ns = fmin(piece->expected_ns, anew_ns(cloud, piece));
 }
 
 void fm_engine_pieces_delay(struct fm_engine_cloud *cloud, double factor)
@@ -441,12 +444,8 @@ void fm_engine_pieces_delay(struct fm_engine_cloud *cloud, double factor)
     const uint64_t now = fm_base_ticks();
     if (cloud->done_ticks > now)
         cloud->done_ticks = now + (uint64_t)((double)(cloud->done_ticks - now) * factor);
-    for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next) {
-        const double now_ns =
-            age_ns(piece) + fm_engine_pace_return_ns(cloud, piece->count, piece->work);
-        if (now_ns > piece->expected_ns)
-            piece->expected_ns = now_ns;
-    }
+    for (struct fm_engine_piece *piece = cloud->flying; piece != NULL; piece = piece->next)
+        piece->expected_ns = fmax(piece->expected_ns, anew_ns(cloud, piece));
 }
 
 static struct fm_engine_piece *first_to_take(const struct fm_engine_cloud *cloud)
@@ -612,7 +611,7 @@ double fm_engine_pieces_late_ns(const struct fm_engine_cloud *cloud)
     const struct fm_engine_piece *piece = cloud->flying;
     while (piece != NULL && !fm_engine_pieces_is_overdue(piece))
         piece = piece->next;
-    return piece != NULL ? age_ns(piece) : 0;
+    return piece != NULL ? fm_engine_pieces_age_ns(piece) : 0;
 }
 
 size_t fm_engine_pieces_held(const struct fm_engine_cloud *cloud)

@@ -9,7 +9,6 @@
  */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -272,12 +271,11 @@ bool fm_engine_purse_allows(struct fm_engine_cloud *cloud, enum fastmap_cloud_us
     pthread_mutex_unlock(&cloud->world->mutex);
     const int64_t least = cloud->account.hold_least > 0 ? cloud->account.hold_least : 1;
     if (left < least) {
-        (void)snprintf(why, FM_TIER_CLOUD_WHY, "%s is used up%s",
-                       cloud->account.balance < least ? "the account's balance" : "max_charge",
-                       left <= 0 ? "" : ", but for less than the service holds for a map");
-        (void)snprintf(why + strlen(why), FM_TIER_CLOUD_WHY - strlen(why), ": %s",
-                       cloud->account.balance < least ? "add credit to it"
-                                                      : "raise it to spend more");
+        const bool by_balance = cloud->account.balance < least;
+        (void)snprintf(why, FM_TIER_CLOUD_WHY, "%s is used up%s: %s",
+                       by_balance ? "the account's balance" : "max_charge",
+                       left <= 0 ? "" : ", but for less than the service holds for a map",
+                       by_balance ? "add credit to it" : "raise it to spend more");
         *use = FASTMAP_CLOUD_NO_MONEY;
         return false;
     }

@@ -39,6 +39,12 @@ static inline size_t fm_tier_course_find(const struct fm_tier_course *course, si
     return first;
 }
 
+/* How many elements, of so many that are all alike, are the work. */
+static inline size_t fm_tier_course_alike(size_t elements, double work)
+{
+    return work < (double)elements ? (size_t)work : elements;
+}
+
 /* How many of the elements at [first, end), from its beginning on, are about so much work: one at least, if
    there are any. */
 static inline size_t fm_tier_course_lowest(const struct fm_tier_course *course, size_t first,
@@ -48,7 +54,7 @@ static inline size_t fm_tier_course_lowest(const struct fm_tier_course *course, 
         return 0;
     const size_t count =
         course == NULL
-            ? (work < (double)(end - first) ? (size_t)work : end - first)
+            ? fm_tier_course_alike(end - first, work)
             : fm_tier_course_find(course, first, end, course->before[first] + work) - first;
     return count > 0 ? count : 1;
 }
@@ -60,7 +66,7 @@ static inline size_t fm_tier_course_highest(const struct fm_tier_course *course,
     if (first >= end)
         return 0;
     const size_t count =
-        course == NULL ? (work < (double)(end - first) ? (size_t)work : end - first)
+        course == NULL ? fm_tier_course_alike(end - first, work)
                        : end - fm_tier_course_find(course, first, end, course->before[end] - work);
     return count > 0 ? count : 1;
 }

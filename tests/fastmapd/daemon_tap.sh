@@ -115,20 +115,25 @@ balance() {
     call GET /v1/account | word balance
 }
 
-# map NAME N MILLISECONDS VARIABLE...: outputs in NAME.out, sentences in NAME.err.
-map() {
-    name=$1 count=$2 cost=$3
-    shift 3
+# with_cloud NAME VARIABLE... COMMAND...: its outputs in NAME.out, sentences in NAME.err.
+with_cloud() {
+    name=$1
+    shift
     env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" \
         FASTMAP_SECRET="$FASTMAP_TOKEN" FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD "$@" \
-        timeout 120 "$builddir/tests/cloud_map" "$count" "$cost" >"$name.out" 2>"$name.err"
+        >"$name.out" 2>"$name.err"
 }
 
-# sleeper NAME N: a map of elements that sleep for 20 ms, all of them in the cloud, as by map.
+# map NAME N MILLISECONDS VARIABLE...: of elements that compute for so long.
+map() {
+    map_name=$1 count=$2 cost=$3
+    shift 3
+    with_cloud "$map_name" "$@" timeout 120 "$builddir/tests/cloud_map" "$count" "$cost"
+}
+
+# sleeper NAME N: of elements that sleep for 20 ms, all of them in the cloud.
 sleeper() {
-    env FASTMAP_CLOUD_URL="$FASTMAP_URL" FASTMAP_CLOUD_CA_FILE="$FASTMAP_CERTIFICATE" FASTMAP_SECRET="$FASTMAP_TOKEN" \
-        FASTMAP_CONFIRM_CHARGES=OFF FASTMAP_VERBOSITY=LOUD FASTMAP_EXEC_POLICY=CLOUD \
-        timeout 120 "$builddir/tests/cloud_map" "$2" 20 sleep >"$1.out" 2>"$1.err"
+    with_cloud "$1" FASTMAP_EXEC_POLICY=CLOUD timeout 120 "$builddir/tests/cloud_map" "$2" 20 sleep
 }
 
 # vcpus NAME: how many its map was told to have, one after the other.
